@@ -1,0 +1,272 @@
+"""Exact conditions: from the declared conditions to `u = g + s*d*N(features)` that satisfies them for every network N.
+
+In one coordinate, scaled to xi in [0, 1], the conditions on an unknown at the two ends prescribe derivatives of certain
+orders. Orders 0, ..., k-1 are met by a factor d with a k-fold zero. An order 1 alone (Neumann), and the pair 0, 2 (a
+simply supported end), need N' = 0 at that end: there the network sees the coordinate only through features with zero
+slope, xi**2 and xi**3, through which every smooth function with zero slope is a smooth function. d is the polynomial of
+lowest degree with the remaining zeros. g interpolates the data, coordinate by coordinate (a boolean sum of Hermite
+interpolants: W. J. Gordon and C. A. Hall, doi:10.1007/BF01436298). A periodic coordinate is seen through its harmonics.
+Robin, point and other conditions, those on only some of the unknowns, and data that disagree at a corner are left to the
+loss; they are the ansatz's `soft` conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy
+
+from sciml.notation import to_numpy
+from sciml.problem import Condition, Problem
+
+__all__ = ["Ansatz", "build_ansatz"]
+
+_XI = sympy.Symbol("xi", real=True)
+
+
+@dataclass(frozen=True)
+class Ansatz:
+    """The parts of `u = g + scale*d*N(features)`.
+
+    Attributes
+    ----------
+    problem : the problem whose conditions are met.
+    g, d : formulas in the coordinates for each unknown; parameters are numbers already.
+    scale : a positive number for each unknown, the size of g where g does not vanish.
+    features : for each coordinate, in order, the formulas through which the network sees it, of size about 1.
+    hard, soft : the conditions that every network meets, and those that the loss must ask for.
+    """
+
+    problem: Problem
+    g: Mapping[str, sympy.Expr]
+    d: Mapping[str, sympy.Expr]
+    scale: Mapping[str, float]
+    features: tuple[tuple[sympy.Expr, ...], ...]
+    hard: tuple[Condition, ...]
+    soft: tuple[Condition, ...]
+
+    @cached_property
+    def inputs(self) -> tuple[sympy.Expr, ...]:
+        """All features in a row: the inputs of the network."""
+        return tuple(feature for group in self.features for feature in group)
+
+    def describe(self) -> str:
+        """Return one line on what is exact and what is not, for messages."""
+        text = f"{len(self.hard)} condition(s) exact"
+        return text + (f", {len(self.soft)} in the loss" if self.soft else "")
+
+
+@dataclass(frozen=True)
+class _Datum:
+    """One condition `d^order u / d coordinate^order = value` on a whole side of the box."""
+
+    condition: Condition
+    unknown: str
+    coordinate: str
+    end: int  # 0 lower, 1 upper
+    order: int
+    value: sympy.Expr
+
+
+def build_ansatz(problem: Problem, *, harmonics: int = 1, exact: bool = True) -> Ansatz:
+    """Build the ansatz of a problem.
+
+    Parameters
+    ----------
+    harmonics : how many harmonics of each periodic coordinate the network sees, 1 or more.
+    exact : False leaves every condition but periodicity to the loss.
+
+    Returns
+    -------
+    An ansatz whose hard conditions hold at random points to 1e-12 of the data's size.
+    """
+    softened: set[str] = set() if exact else {c.name for c in problem.conditions if c.kind != "periodic"}
+    for _ in range(len(problem.conditions) + 1):
+        ansatz = _attempt(problem, harmonics, softened)
+        wrong = _violated(ansatz)
+        if not wrong:
+            return ansatz
+        softened |= {condition.name for condition in wrong}
+    return ansatz
+
+
+def _attempt(problem: Problem, harmonics: int, softened: set[str]) -> Ansatz:
+    periodic = problem.periodic
+    data = [datum for c in problem.conditions if c.name not in softened if (datum := _datum(c, problem)) is not None]
+    data = [datum for datum in data if datum.coordinate not in periodic]
+    flat = {(c, end): _flat_end(data, problem.unknowns, c, end) for c in problem.coordinates for end in (0, 1)}
+    data = [datum for datum in data if _attainable(datum, data, flat)]
+
+    g: dict[str, sympy.Expr] = {}
+    d: dict[str, sympy.Expr] = {}
+    scale: dict[str, float] = {}
+    # Time last: where data disagree at a corner the initial values, which reach every later time, keep their right.
+    ordered = [*problem.space, *([problem.time] if problem.time else [])]
+    for unknown in problem.unknowns:
+        own = [datum for datum in data if datum.unknown == unknown]
+        total: sympy.Expr = sympy.Integer(0)
+        factor: sympy.Expr = sympy.Integer(1)
+        for coordinate in ordered:
+            ends = [datum for datum in own if datum.coordinate == coordinate]
+            if ends:
+                total += _interpolant(problem, coordinate, ends, total)
+                factor *= _factor(problem, coordinate, ends)
+        g[unknown], d[unknown] = total, factor
+        scale[unknown] = _size(problem, total)
+    features = tuple(
+        _features(problem, c, harmonics, c in periodic, flat[c, 0], flat[c, 1]) for c in problem.coordinates
+    )
+    met = {datum.condition.name for datum in data}
+    hard = tuple(c for c in problem.conditions if c.name in met or _periodic_in(c, periodic))
+    soft = tuple(c for c in problem.conditions if c not in hard)
+    return Ansatz(problem, g, d, scale, features, hard, soft)
+
+
+def _periodic_in(condition: Condition, periodic: frozenset[str]) -> bool:
+    return condition.kind == "periodic" and next(iter(condition.place)) in periodic
+
+
+def _datum(condition: Condition, problem: Problem) -> _Datum | None:
+    """Read a condition as data on a side; None where it is something else."""
+    solved = condition.solved(problem.vocabulary)
+    if solved is None or len(condition.place) != 1:
+        return None
+    ((coordinate, value),) = condition.place.items()
+    ends = problem.domain.interval(coordinate)
+    partial, g = solved
+    index = problem.domain.index(coordinate)
+    if value not in ends or any(order for i, order in enumerate(partial.orders) if i != index):
+        return None
+    g = problem.substituted(g)
+    if problem.functions and any(
+        g.has(atom) for atom in g.atoms(sympy.Function) if atom.func.__name__ in problem.functions
+    ):
+        return None  # data without a formula: their derivatives are not at hand
+    return _Datum(condition, partial.unknown, coordinate, ends.index(value), partial.orders[index], g)
+
+
+def _orders(data: Sequence[_Datum], unknown: str, coordinate: str, end: int) -> frozenset[int]:
+    return frozenset(t.order for t in data if (t.unknown, t.coordinate, t.end) == (unknown, coordinate, end))
+
+
+def _flat_end(data: Sequence[_Datum], unknowns: tuple[str, ...], coordinate: str, end: int) -> bool:
+    """Whether the network is to have zero slope at this end: only if that suits every unknown."""
+    return all(_orders(data, unknown, coordinate, end) in ({1}, {0, 2}) for unknown in unknowns)
+
+
+def _attainable(datum: _Datum, data: Sequence[_Datum], flat: Mapping[tuple[str, int], bool]) -> bool:
+    if flat[datum.coordinate, datum.end]:
+        return True
+    orders = _orders(data, datum.unknown, datum.coordinate, datum.end)
+    return set(range(datum.order + 1)) <= orders
+
+
+def _xi(problem: Problem, coordinate: str) -> sympy.Expr:
+    a, b = problem.domain.interval(coordinate)
+    return (problem.vocabulary.symbol(coordinate) - _exact_number(a)) / _exact_number(b - a)
+
+
+def _exact_number(value: float) -> sympy.Expr:
+    return sympy.Integer(int(value)) if value == int(value) else sympy.Float(value, 17)
+
+
+def _features(
+    problem: Problem, coordinate: str, harmonics: int, periodic: bool, flat0: bool, flat1: bool
+) -> tuple[sympy.Expr, ...]:
+    xi = _xi(problem, coordinate)
+    if periodic:
+        angles = [2 * sympy.pi * k * xi for k in range(1, harmonics + 1)]
+        return tuple(f(angle) for angle in angles for f in (sympy.cos, sympy.sin))
+    if flat0 and flat1:
+        return 2 * (3 * xi**2 - 2 * xi**3) - 1, 32 * xi**2 * (1 - xi) ** 2 - 1
+    if flat0 or flat1:
+        eta = xi if flat0 else 1 - xi
+        return 2 * eta**2 - 1, 2 * eta**3 - 1
+    return (2 * xi - 1,)
+
+
+def _functional(polynomial: sympy.Expr, end: int, order: int) -> sympy.Expr:
+    return sympy.diff(polynomial, _XI, order).subs(_XI, end)
+
+
+def _factor(problem: Problem, coordinate: str, ends: Sequence[_Datum]) -> sympy.Expr:
+    """The polynomial of lowest degree with the zeros that d needs, largest value 1 on the interval."""
+    needed = [(t.end, t.order) for t in ends]
+    powers = [_XI**k for k in range(len(needed) + 1)]
+    matrix = sympy.Matrix([[_functional(p, end, order) for p in powers] for end, order in needed])
+    kernel = matrix.nullspace()[0]
+    polynomial = sum((c * p for c, p in zip(kernel, powers, strict=True)), sympy.Integer(0))
+    samples = np.polyval([float(c) for c in reversed(list(kernel))], np.linspace(0, 1, 201))
+    largest = samples[np.argmax(np.abs(samples))]
+    return sympy.factor(polynomial / sympy.nsimplify(largest, rational=True)).subs(_XI, _xi(problem, coordinate))
+
+
+def _interpolant(problem: Problem, coordinate: str, ends: Sequence[_Datum], so_far: sympy.Expr) -> sympy.Expr:
+    """What must be added to `so_far` so that it meets the data at the ends of one coordinate."""
+    symbol = problem.vocabulary.symbol(coordinate)
+    length = _exact_number(problem.domain.lengths[problem.domain.index(coordinate)])
+    bounds = problem.domain.interval(coordinate)
+    functionals = [(t.end, t.order) for t in ends]
+    powers = _independent_powers(functionals)
+    matrix = sympy.Matrix([[_functional(p, end, order) for p in powers] for end, order in functionals])
+    dual = matrix.inv()
+    result: sympy.Expr = sympy.Integer(0)
+    for k, datum in enumerate(ends):
+        phi = sum((dual[j, k] * powers[j] for j in range(len(powers))), sympy.Integer(0))
+        place = {symbol: _exact_number(bounds[datum.end])}
+        missing = (datum.value - sympy.diff(so_far, symbol, datum.order)).subs(place)
+        result += sympy.factor(phi).subs(_XI, _xi(problem, coordinate)) * length**datum.order * missing
+    return result
+
+
+def _independent_powers(functionals: Sequence[tuple[int, int]]) -> list[sympy.Expr]:
+    """The lowest powers of xi on which the functionals are independent (two Neumann ends: xi and xi**2)."""
+    chosen: list[sympy.Expr] = []
+    columns: list[list[sympy.Expr]] = []
+    power = 0
+    while len(chosen) < len(functionals):
+        column = [_functional(_XI**power, end, order) for end, order in functionals]
+        if sympy.Matrix([*columns, column]).rank() > len(columns):
+            columns.append(column)
+            chosen.append(_XI**power)
+        power += 1
+    return chosen
+
+
+def _sample(problem: Problem, count: int = 200) -> np.ndarray:
+    box = problem.domain
+    return np.asarray(box.lower) + np.random.default_rng(0).random((count, box.dimension)) * np.asarray(box.lengths)
+
+
+def _values(problem: Problem, expressions: Sequence[sympy.Expr], points: np.ndarray) -> list[Any]:
+    leaves = [problem.vocabulary.symbol(c) for c in problem.coordinates]
+    with np.errstate(all="ignore"):
+        return to_numpy(list(expressions), leaves, dict(problem.functions))(*points.T)
+
+
+def _size(problem: Problem, g: sympy.Expr) -> float:
+    size = float(np.sqrt(np.mean(_values(problem, [g], _sample(problem))[0] ** 2)))
+    return size if np.isfinite(size) and size > 0 else 1.0
+
+
+def _violated(ansatz: Ansatz) -> list[Condition]:
+    """Those hard conditions that g itself does not meet at random points, as when data disagree at a corner."""
+    problem, wrong = ansatz.problem, []
+    for condition in ansatz.hard:
+        if condition.kind == "periodic":
+            continue
+        datum = _datum(condition, problem)
+        assert datum is not None
+        points = _sample(problem)
+        index = problem.domain.index(datum.coordinate)
+        points[:, index] = problem.domain.interval(datum.coordinate)[datum.end]
+        derivative = sympy.diff(ansatz.g[datum.unknown], problem.vocabulary.symbol(datum.coordinate), datum.order)
+        have, want = _values(problem, [derivative, datum.value], points)
+        gap = np.max(np.abs(have - want))
+        if not gap <= 1e-12 * (1 + np.max(np.abs(want)) + ansatz.scale[datum.unknown]) * 10**datum.order:
+            wrong.append(condition)
+    return wrong

@@ -1,0 +1,158 @@
+"""Residuals of equations and conditions at points, and their Jacobian with respect to the network's parameters.
+
+Everything that does not depend on the network is computed once per point set: the jets of the network's inputs, g, and
+the Leibniz factors of d. What is left per evaluation is one jet through the network, one compiled residual R and its
+symbolic derivatives dR/d(partial). With u_a = g_a + sum_c D[a, c] N_c (a a derivative of u, c one of N) the chain rule
+gives the cotangent dR/dN_c = sum_a dR/du_a D[a, c], from which the network's tape makes one Jacobian row per point.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy
+import torch
+from torch import Tensor
+
+from sciml.network import closure
+from sciml.notation import Partial, to_torch
+from sciml.pinn.ansatz import Ansatz
+
+__all__ = ["Block", "Field", "ResidualGroup"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """What does not depend on the network, at N points.
+
+    Attributes
+    ----------
+    columns : the coordinates, a tensor [N] each.
+    inputs : jets of the network's inputs, [C, N, F] derivatives over the closed index set.
+    g : [A, N], the part of each partial that the ansatz fixes.
+    factors : [A, C, N] Leibniz factors, partial_a = g_a + sum_c factors[a, c] * N_c of the partial's unknown.
+    """
+
+    columns: tuple[Tensor, ...]
+    inputs: Tensor
+    g: Tensor
+    factors: Tensor
+
+    @property
+    def size(self) -> int:
+        """Number of points."""
+        return self.inputs.shape[1]
+
+    def part(self, rows: slice) -> Block:
+        """Some of the points."""
+        columns = tuple(column[rows] for column in self.columns)
+        return Block(columns, self.inputs[:, rows], self.g[:, rows], self.factors[:, :, rows])
+
+
+class Field:
+    """Partials of the unknowns as functions of a network's output jet, for one ansatz.
+
+    Parameters
+    ----------
+    ansatz : the exact conditions.
+    partials : the derivatives of unknowns that are wanted.
+    """
+
+    def __init__(self, ansatz: Ansatz, partials: Sequence[Partial]) -> None:
+        problem = ansatz.problem
+        self.partials = tuple(partials)
+        self.indices = closure([p.orders for p in self.partials] or [(0,) * problem.domain.dimension])
+        self.outputs = [problem.unknowns.index(p.unknown) for p in self.partials]
+        symbols = [problem.vocabulary.symbol(c) for c in problem.coordinates]
+        functions = dict(problem.functions)
+
+        def derivative(expression: sympy.Expr, orders: Sequence[int]) -> sympy.Expr:
+            for symbol, order in zip(symbols, orders, strict=True):
+                expression = sympy.diff(expression, symbol, order) if order else expression
+            return expression
+
+        self._inputs = to_torch([derivative(f, alpha) for alpha in self.indices for f in ansatz.inputs], symbols)
+        self._width = len(ansatz.inputs)
+        self._g = to_torch([derivative(ansatz.g[p.unknown], p.orders) for p in self.partials], symbols, functions)
+        places, expressions = [], []
+        for a, partial in enumerate(self.partials):
+            for c, beta in enumerate(self.indices):
+                if all(b <= order for b, order in zip(beta, partial.orders, strict=True)):
+                    rest = tuple(order - b for b, order in zip(beta, partial.orders, strict=True))
+                    choose = math.prod(math.comb(order, b) for b, order in zip(beta, partial.orders, strict=True))
+                    factor = derivative(ansatz.d[partial.unknown], rest) * choose * ansatz.scale[partial.unknown]
+                    if factor != 0:
+                        places.append((a, c))
+                        expressions.append(factor)
+        self._places = places
+        self._factors = to_torch(expressions, symbols)
+
+    def block(self, points: Tensor) -> Block:
+        """Precompute at points [N, d]."""
+        columns = tuple(points[:, i].contiguous() for i in range(points.shape[1]))
+        inputs = torch.stack(self._inputs(*columns)).reshape(len(self.indices), self._width, -1)
+        g = torch.stack(self._g(*columns))
+        factors = points.new_zeros((len(self.partials), len(self.indices), len(points)))
+        for (a, c), value in zip(self._places, self._factors(*columns), strict=True):
+            factors[a, c] = value
+        return Block(columns, inputs.transpose(1, 2).contiguous(), g, factors)
+
+    def values(self, block: Block, jet: Tensor) -> Tensor:
+        """Return the partials [A, N] from the network's output jet [C, N, O] (derivatives)."""
+        network = jet[:, :, self.outputs]  # [C, N, A]
+        return block.g + torch.einsum("acn,cna->an", block.factors, network)
+
+    def cotangent(self, block: Block, slopes: Tensor, width: int) -> Tensor:
+        """Return dR/d(jet), [M, C, N, O], from dR/d(partial), slopes [M, A, N]."""
+        result = slopes.new_zeros((slopes.shape[0], len(self.indices), block.size, width))
+        for a, output in enumerate(self.outputs):
+            result[..., output].addcmul_(slopes[:, a, None, :], block.factors[a])
+        return result
+
+
+class ResidualGroup:
+    """Several residual expressions at the same points, with one jet for all of them.
+
+    Parameters
+    ----------
+    ansatz : the exact conditions.
+    expressions : residuals in u(x, t), its derivatives and the coordinates; parameters are numbers already.
+    """
+
+    def __init__(self, ansatz: Ansatz, expressions: Sequence[sympy.Expr]) -> None:
+        problem = ansatz.problem
+        vocabulary = problem.vocabulary
+        self.count = len(expressions)
+        self.field = Field(ansatz, vocabulary.partials(*expressions))
+        leaves = [vocabulary.expression(p) for p in self.field.partials]
+        stand_ins = [sympy.Dummy(f"p{k}", real=True) for k in range(len(leaves))]
+        table = dict(zip(leaves, stand_ins, strict=True))
+        flat = [expression.xreplace(table) for expression in expressions]
+        pairs = list(itertools.product(range(self.count), range(len(leaves))))
+        slopes = [sympy.diff(flat[m], stand_ins[a]) for m, a in pairs]
+        self._places = [pair for pair, slope in zip(pairs, slopes, strict=True) if slope != 0]
+        arguments = [vocabulary.symbol(c) for c in problem.coordinates] + stand_ins
+        functions = dict(problem.functions)
+        self._residual = to_torch(flat, arguments, functions)
+        self._slopes = to_torch([slope for slope in slopes if slope != 0], arguments, functions)
+
+    def block(self, points: Tensor) -> Block:
+        """Precompute at points [N, d]."""
+        return self.field.block(points)
+
+    def values(self, block: Block, jet: Tensor) -> Tensor:
+        """Residuals [M, N] from the network's output jet."""
+        partials = self.field.values(block, jet)
+        return torch.stack(self._residual(*block.columns, *partials))
+
+    def linearised(self, block: Block, jet: Tensor) -> tuple[Tensor, Tensor]:
+        """Residuals [M, N] and their cotangent [M, C, N, O] with respect to the output jet."""
+        partials = self.field.values(block, jet)
+        values = torch.stack(self._residual(*block.columns, *partials))
+        slopes = values.new_zeros((self.count, len(self.field.partials), block.size))
+        for (m, a), slope in zip(self._places, self._slopes(*block.columns, *partials), strict=True):
+            slopes[m, a] = slope
+        return values, self.field.cotangent(block, slopes, jet.shape[2])
