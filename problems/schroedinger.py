@@ -1,7 +1,7 @@
 """Focusing cubic Schroedinger equation i*h_t + h_xx/2 + abs(h)**2*h = 0 for h = u + i*v: a breathing pulse.
 
-The pulse 2/cosh(x) is not zero at the ends, so the slope of its periodic continuation, which is what is solved, jumps by
-0.05 at x = 5; the kink limits a reference to about 1e-6.
+The pulse 2/cosh(x) is not zero at the ends, so the slope of its periodic continuation, which is what is solved, jumps
+by 0.05 at x = 5; the kink limits a reference to about 1e-6.
 
 Source: M. Raissi, P. Perdikaris, G. E. Karniadakis, Physics-informed neural networks, 2019,
 doi:10.1016/j.jcp.2018.10.045.
