@@ -1,0 +1,36 @@
+"""Networks, their derivatives in the coordinates (jets) and in the parameters; nothing here knows of equations."""
+
+from sciml.network.activations import Activation, ReLU, Sigmoid, Sine, Softplus, Tanh, activation, activation_names
+from sciml.network.embeddings import Cosine, Embedding, Fourier, Periodic, embedding_from_dict
+from sciml.network.general import GeneralTape
+from sciml.network.jets import InputJet, MLPTape, Tape, jet, lift, record
+from sciml.network.mlp import MLP
+from sciml.network.multiindex import Index, IndexSet, closure, index_set
+
+__all__ = [
+    "MLP",
+    "Activation",
+    "Cosine",
+    "Embedding",
+    "Fourier",
+    "GeneralTape",
+    "Index",
+    "IndexSet",
+    "InputJet",
+    "MLPTape",
+    "Periodic",
+    "ReLU",
+    "Sigmoid",
+    "Sine",
+    "Softplus",
+    "Tanh",
+    "Tape",
+    "activation",
+    "activation_names",
+    "closure",
+    "embedding_from_dict",
+    "index_set",
+    "jet",
+    "lift",
+    "record",
+]

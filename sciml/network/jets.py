@@ -1,0 +1,330 @@
+"""Derivatives of a network's output in its coordinates (jets), and their Jacobian in the network's parameters.
+
+For an `MLP` a truncated Taylor expansion is pushed through the layers once; any other module goes through nested
+`torch.func` (`sciml.network.general`). Both give the same numbers and the same tape.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from sciml.errors import ArgumentError
+from sciml.network.activations import Sine
+from sciml.network.mlp import MLP, Layer
+from sciml.network.multiindex import Index, IndexSet, index_set
+from sciml.network.series import adjoint_product, compose, differentiated, powers
+
+__all__ = ["InputJet", "MLPTape", "Tape", "jet", "lift", "record"]
+
+
+@final
+@dataclass(frozen=True)
+class InputJet:
+    """What the first trained layer of an MLP receives, expanded about each point: computed once per set of points.
+
+    Attributes
+    ----------
+    indices : the derivatives that were asked for.
+    tables : the index set of their closure.
+    coefficients : Taylor coefficients [C, N, features].
+    """
+
+    indices: tuple[Index, ...]
+    tables: IndexSet
+    coefficients: Tensor
+
+    def __len__(self) -> int:
+        return self.coefficients.shape[1]
+
+    def __getitem__(self, rows: slice | Tensor) -> InputJet:
+        """Return the jet of some of the points."""
+        return InputJet(self.indices, self.tables, self.coefficients[:, rows])
+
+
+class Tape(ABC):
+    """The record of one evaluation of a jet, from which derivatives in the parameters are read.
+
+    With out [K, N, O] the recorded derivatives at N points, a cotangent c of the same shape stands for the scalars
+    s_n = sum_{k, o} c[k, n, o] out[k, n, o], one per point.
+    """
+
+    @abstractmethod
+    def jacobian(self, cotangent: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return d s_n / d theta, [N, P] for a cotangent [K, N, O], or [M, N, P] for M of them [M, K, N, O].
+
+        `out`, if given, is the tensor to write into (its last dimension contiguous).
+        """
+
+    @abstractmethod
+    def gradient(self, cotangent: Tensor) -> Tensor:
+        """Return sum_n d s_n / d theta, [P], or [M, P] for a batch of cotangents, without forming the Jacobian."""
+
+
+def lift(mlp: MLP, x: Tensor, indices: Sequence[Index]) -> InputJet:
+    """Return the expansion of the MLP's first-layer input about each point.
+
+    Parameters
+    ----------
+    x
+        Points [N, inputs]; or the derivatives [C, N, inputs] of the network's inputs as functions of coordinates, in
+        the order of `closure(indices)`.
+    indices
+        The derivatives wanted of the output, multi-indices in the coordinates.
+    """
+    indices = tuple(tuple(alpha) for alpha in indices)
+    tables = index_set(indices)
+    layer = mlp.input_layer
+    if x.ndim not in (2, 3) or x.shape[-1] != mlp.inputs or (x.ndim == 3 and len(x) != len(tables)):
+        raise ArgumentError(
+            f"x: shape {tuple(x.shape)}; accepted are points [N, {mlp.inputs}] or, for these indices, derivatives "
+            f"of the inputs [{len(tables)}, N, {mlp.inputs}]"
+        )
+    if x.ndim == 2:
+        if tables.dimension != mlp.inputs:
+            raise ArgumentError(f"indices: {indices}; accepted are {mlp.inputs} orders each, one per coordinate")
+        y = torch.zeros((len(tables), len(x), layer.features), dtype=x.dtype, device=x.device)
+        y[0] = x if layer.identity else torch.addmm(layer.phase, x, layer.matrix.T)
+        for position, alpha in enumerate(tables.indices):
+            if sum(alpha) == 1:
+                y[position] = layer.matrix[:, alpha.index(1)]
+    else:
+        y = x / tables.factorials(x)
+        if not layer.identity:
+            y = y @ layer.matrix.T
+            y[0] += layer.phase
+    if layer.waves:
+        z = y[..., : layer.waves]
+        wave = compose(Sine().taylor(z[0], tables.order), powers(z, tables), tables)
+        y = torch.cat((wave, y[..., layer.waves :]), -1)
+    return InputJet(indices, tables, y)
+
+
+@final
+@dataclass(frozen=True)
+class _Trace:
+    """What the reverse pass needs of one layer."""
+
+    layer: Layer
+    previous: Tensor  # input of the layer [C, N, in]
+    z: Tensor  # its affine map [C, N, out]
+    powers: list[Tensor]  # of the activation's argument s (z - c)
+    coefficients: list[Tensor]  # of f there, to order K + 1
+
+
+def _forward(mlp: MLP, source: InputJet, keep: bool) -> tuple[Tensor, list[_Trace]]:
+    tables, a = source.tables, source.coefficients
+    traces = []
+    for layer in mlp.layers:
+        assert isinstance(layer, Layer)
+        z = a @ layer.weight.T
+        z[0] += layer.bias
+        if layer.function is None:
+            traces.append(_Trace(layer, a, z, [], []))
+            a = z
+            continue
+        y = z
+        if layer.steepness is not None or layer.shift is not None:
+            y = z.clone()
+            if layer.shift is not None:
+                y[0] -= layer.shift
+            if layer.steepness is not None:
+                y *= layer.steepness
+        h = powers(y, tables)
+        coefficients = layer.function.taylor(y[0], tables.order + keep)
+        if keep:
+            traces.append(_Trace(layer, a, z, h, coefficients))
+        a = compose(coefficients, h, tables)
+    return a, traces
+
+
+def _selected(a: Tensor, source: InputJet) -> Tensor:
+    """Return derivatives in the order asked for from Taylor coefficients over the closed set."""
+    if source.indices == source.tables.indices:
+        return a if source.tables.order <= 1 else a * source.tables.factorials(a)
+    return a[source.tables.positions(source.indices)] * source.tables.factorials(a, source.indices)
+
+
+@final
+class MLPTape(Tape):
+    """The tape of a Taylor expansion through an MLP.
+
+    With a = f(y), da = f'(y) dy as a truncated product, so the adjoint of y is sum_{alpha >= beta} f'(y)[alpha - beta]
+    adjoint(a)[alpha]. The Jacobian of layer l at point n is sum_alpha adjoint(z)[alpha, n, i] a_prev[alpha, n, j].
+    """
+
+    def __init__(self, source: InputJet, traces: list[_Trace]) -> None:
+        self._source = source
+        self._traces = traces
+        self._slopes: list[Tensor | None] = [None] * len(traces)
+        self.count = sum(p.numel() for trace in traces for p in trace.layer.parameters())
+
+    def _start(self, cotangent: Tensor) -> Tensor:
+        source, tables = self._source, self._source.tables
+        expected = (len(source.indices), len(source), self._traces[-1].z.shape[2])
+        if tuple(cotangent.shape) != expected:
+            raise ArgumentError(
+                f"cotangent: shape {tuple(cotangent.shape)}, accepted is {expected} or a batch of these"
+            )
+        if source.indices == tables.indices:
+            return cotangent * tables.factorials(cotangent)
+        adjoint = torch.zeros((len(tables), *expected[1:]), dtype=cotangent.dtype, device=cotangent.device)
+        where = torch.tensor(tables.positions(source.indices), device=cotangent.device)
+        return adjoint.index_add_(0, where, cotangent * tables.factorials(cotangent, source.indices))
+
+    def _reverse(self, cotangent: Tensor):
+        """Yield (trace, adjoint of z, adjoint of s (z - c)), from the last layer to the first."""
+        tables = self._source.tables
+        adjoint = self._start(cotangent)
+        for number in reversed(range(len(self._traces))):
+            trace = self._traces[number]
+            inner = adjoint
+            if trace.layer.function is not None:
+                slope = self._slopes[number]
+                if slope is None:
+                    slope = self._slopes[number] = compose(differentiated(trace.coefficients), trace.powers, tables)
+                inner = adjoint_product(slope, adjoint, tables)
+            steepness = trace.layer.steepness
+            adjoint = inner if steepness is None else inner * steepness
+            yield trace, adjoint, inner
+            if number:
+                adjoint = adjoint @ trace.layer.weight
+
+    @torch.no_grad()
+    def jacobian(self, cotangent: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the per-point Jacobian; see `Tape.jacobian`."""
+        shape = (*cotangent.shape[:-3], len(self._source), self.count)
+        if out is None:
+            out = torch.empty(shape, dtype=cotangent.dtype, device=cotangent.device)
+        elif tuple(out.shape) != shape:
+            raise ArgumentError(f"out: shape {tuple(out.shape)}, accepted is {shape}")
+        if cotangent.ndim == 4:
+            for single, rows in zip(cotangent, out, strict=True):
+                self.jacobian(single, rows)
+            return out
+        end = self.count
+        for trace, adjoint, inner in self._reverse(cotangent):
+            layer = trace.layer
+            if layer.shift is not None:
+                end -= layer.shift.numel()
+                _shared(-adjoint[0], layer.shift, out[:, end : end + layer.shift.numel()])
+            if layer.steepness is not None:
+                end -= layer.steepness.numel()
+                argument = trace.z * inner
+                if layer.shift is not None:
+                    argument[0] -= layer.shift * inner[0]
+                _shared(argument.sum(0), layer.steepness, out[:, end : end + layer.steepness.numel()])
+            units, features = layer.weight.shape
+            end -= units
+            out[:, end : end + units] = adjoint[0]
+            end -= units * features
+            _outer(adjoint, trace.previous, out[:, end : end + units * features].unflatten(1, (units, features)))
+        return out
+
+    @torch.no_grad()
+    def gradient(self, cotangent: Tensor) -> Tensor:
+        """Return the Jacobian summed over the points; see `Tape.gradient`."""
+        if cotangent.ndim == 4:
+            return torch.stack([self.gradient(single) for single in cotangent])
+        parts: list[Tensor] = []
+        for trace, adjoint, inner in self._reverse(cotangent):
+            layer = trace.layer
+            own: list[Tensor] = [
+                (adjoint.flatten(0, 1).T @ trace.previous.flatten(0, 1)).reshape(-1),
+                adjoint[0].sum(0),
+            ]
+            if layer.steepness is not None:
+                total = (trace.z * inner).sum((0, 1))
+                if layer.shift is not None:
+                    total = total - layer.shift * inner[0].sum(0)
+                own.append(total if layer.steepness.numel() == len(total) else total.sum(0, keepdim=True))
+            if layer.shift is not None:
+                total = -adjoint[0].sum(0)
+                own.append(total if layer.shift.numel() == len(total) else total.sum(0, keepdim=True))
+            parts = own + parts
+        return torch.cat(parts)
+
+
+def _outer(adjoint: Tensor, previous: Tensor, out: Tensor) -> None:
+    """Write sum_c adjoint[c, n, i] previous[c, n, j] into out[n, i, j]."""
+    (count, _, units), features = adjoint.shape, previous.shape[2]
+    if count == 1:
+        torch.mul(adjoint[0][:, :, None], previous[0][:, None, :], out=out)
+    elif count * units * features >= 400 or min(units, features) > 8:
+        out.copy_(torch.bmm(adjoint.permute(1, 2, 0), previous.permute(1, 0, 2)))
+    elif units <= features:  # torch multiplies batches of tiny matrices by scalar loops; these are vectorised
+        for i in range(units):
+            out[:, i] = (adjoint[:, :, i : i + 1] * previous).sum(0)
+    else:
+        for j in range(features):
+            out[:, :, j] = (adjoint * previous[:, :, j : j + 1]).sum(0)
+
+
+def _shared(per_unit: Tensor, parameter: Tensor, out: Tensor) -> None:
+    out.copy_(per_unit if parameter.numel() == per_unit.shape[1] else per_unit.sum(1, keepdim=True))
+
+
+def record(module: nn.Module, x: Tensor | InputJet, indices: Sequence[Index] | None = None) -> tuple[Tensor, Tape]:
+    """Evaluate derivatives of a network's output and keep what their parameter Jacobian needs.
+
+    Parameters
+    ----------
+    module
+        An `MLP`, or any module that maps points [N, inputs] to [N, outputs] row by row.
+    x
+        Points [N, inputs]. For an MLP also the derivatives [C, N, inputs] of its inputs as functions of coordinates (in
+        the order of `closure(indices)`), or an `InputJet` from `lift`: the fast way for points that are reused.
+    indices
+        The derivatives wanted, multi-indices in the coordinates; not needed for an `InputJet`.
+
+    Returns
+    -------
+    out, tape
+        Derivatives [len(indices), N, outputs] in the order of `indices`, without gradient graph; and the tape, valid
+        until the parameters change.
+    """
+    if not isinstance(module, MLP):
+        from sciml.network.general import record_general
+
+        return record_general(module, _points(x), _given(indices))
+    with torch.no_grad():
+        source = x if isinstance(x, InputJet) else lift(module, x, _given(indices))
+        a, traces = _forward(module, source, True)
+        return _selected(a, source), MLPTape(source, traces)
+
+
+def jet(module: nn.Module, x: Tensor | InputJet, indices: Sequence[Index] | None = None) -> Tensor:
+    """Return derivatives [len(indices), N, outputs] of a network's output, differentiable in its parameters.
+
+    The arguments are those of `record`; wrap the call in `torch.no_grad()` where no gradient is needed.
+
+    Examples
+    --------
+    >>> net = MLP(2, 1, width=8, depth=2)
+    >>> x = torch.rand(5, 2, dtype=torch.float64)
+    >>> jet(net, x, [(0, 0), (2, 1)]).shape             # u and u_xxt
+    torch.Size([2, 5, 1])
+    """
+    if not isinstance(module, MLP):
+        from sciml.network.general import jet_general
+
+        return jet_general(module, _points(x), _given(indices))
+    source = x if isinstance(x, InputJet) else lift(module, x, _given(indices))
+    return _selected(_forward(module, source, False)[0], source)
+
+
+def _given(indices: Sequence[Index] | None) -> Sequence[Index]:
+    if indices is None:
+        raise ArgumentError("indices: needed unless x is an InputJet")
+    return indices
+
+
+def _points(x: Tensor | InputJet) -> Tensor:
+    if isinstance(x, InputJet) or x.ndim != 2:
+        raise ArgumentError("x: only points [N, inputs] are accepted for a module that is not an MLP")
+    return x

@@ -1,0 +1,80 @@
+"""Truncated multivariate Taylor series: powers, composition with a function, and the adjoint of a product.
+
+A series is a tensor [C, N, W] of Taylor coefficients (derivative / alpha!) over an `IndexSet`, for N points and W
+features. The routines are plain torch: differentiable, on any device, in any floating dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sciml.network.multiindex import IndexSet
+
+__all__ = ["adjoint_product", "compose", "differentiated", "powers"]
+
+
+def powers(z: Tensor, tables: IndexSet) -> list[Tensor]:
+    """Return h^1, ..., h^K of h = z - z_0, each only at its positions `tables.starts[k]` and after.
+
+    Parameters
+    ----------
+    z : series [C, N, W].
+    tables : the index set of the series, of order K.
+    """
+    if tables.order == 0:
+        return []
+    h = z[1:]
+    result = [h]
+    for k, terms in enumerate(tables.powers, start=2):
+        start, previous = tables.starts[k], tables.starts[k - 1]
+        power = torch.empty((len(tables) - start, *z.shape[1:]), dtype=z.dtype, device=z.device)
+        for target, left, right, factor, first in terms:
+            if first:
+                power[target - start] = h[left - 1] * result[-1][right - previous]
+                if factor != 1.0:
+                    power[target - start] *= factor
+            else:
+                power[target - start].addcmul_(h[left - 1], result[-1][right - previous], value=factor)
+        result.append(power)
+    return result
+
+
+def compose(coefficients: Sequence[Tensor], h: Sequence[Tensor], tables: IndexSet) -> Tensor:
+    """Return f(z) = sum_k f_k h^k, with f_k = f^(k)(z_0) / k! of shape [N, W] and h from `powers`.
+
+    This is Faa di Bruno's formula in power-series form; only `coefficients[: K + 1]` are read.
+    """
+    if tables.order == 0:
+        return coefficients[0][None]
+    result = torch.empty((len(tables), *coefficients[0].shape), dtype=h[0].dtype, device=h[0].device)
+    result[0] = coefficients[0]
+    if torch.is_grad_enabled():  # out= has no derivative
+        result[1:] = coefficients[1] * h[0]
+    else:
+        torch.mul(coefficients[1], h[0], out=result[1:])
+    for k in range(2, tables.order + 1):
+        result[tables.starts[k] :].addcmul_(coefficients[k], h[k - 1])
+    return result
+
+
+def differentiated(coefficients: Sequence[Tensor]) -> list[Tensor]:
+    """Return the Taylor coefficients of f' from those of f: f'_k = (k + 1) f_{k+1}."""
+    return [coefficients[1], *((k + 1) * coefficients[k + 1] for k in range(1, len(coefficients) - 1))]
+
+
+def adjoint_product(factor: Tensor, adjoint: Tensor, tables: IndexSet) -> Tensor:
+    """Return the adjoint of the truncated product dz -> factor * dz.
+
+    result[beta] = sum_{alpha >= beta} factor[alpha - beta] adjoint[alpha].
+
+    Parameters
+    ----------
+    factor, adjoint : series [C, N, W].
+    """
+    result = factor[0] * adjoint
+    for alpha, beta, difference in tables.shifts:
+        result[beta].addcmul_(factor[difference], adjoint[alpha])
+    return result
