@@ -97,9 +97,10 @@ def check_problem(
     for a condition with the terms' size inside the domain counted too, so that `u(0, t) = 0` has a scale.
 
     **Reference.** Without an exact solution the problem is solved by `classical.solve`. Terms are averaged against
-    bumps :math:`\varphi = \prod_j (1 - s_j^2)^p` on random small boxes,
-    :math:`\int \varphi\, T_k / \int \varphi`, where for a linear term with constant coefficient :math:`\int \varphi\, \partial^\alpha u = (-1)^{|\alpha|} \int u\,
-    \partial^\alpha \varphi`; the error is formed from averages as above from values. Allowed is ten times the sum of:
+    bumps :math:`\varphi = \prod_j (1 - s_j^2)^p` on random small boxes, :math:`\int \varphi\, T_k / \int \varphi`,
+    where the bump takes over the derivatives of a linear term with constant coefficient,
+    :math:`\int \varphi\, \partial^\alpha u = (-1)^{|\alpha|} \int u\, \partial^\alpha \varphi`; the error is formed
+    from averages as above from values. Allowed is ten times the sum of:
     the change of the averaged residual between the solver's two resolutions, its change between two quadratures, and
     the solver's own estimate.
 
