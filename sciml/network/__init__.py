@@ -6,6 +6,7 @@ from sciml.network.general import GeneralTape
 from sciml.network.jets import InputJet, MLPTape, Tape, jet, lift, record
 from sciml.network.mlp import MLP
 from sciml.network.multiindex import Index, IndexSet, closure, index_set
+from sciml.network.parameters import flat_parameters, load_flat
 
 __all__ = [
     "MLP",
@@ -29,8 +30,10 @@ __all__ = [
     "activation_names",
     "closure",
     "embedding_from_dict",
+    "flat_parameters",
     "index_set",
     "jet",
     "lift",
+    "load_flat",
     "record",
 ]

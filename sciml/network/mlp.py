@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sciml.errors import ArgumentError
 from sciml.network.activations import Activation, activation
 from sciml.network.embeddings import Embedding, embedding_from_dict
+from sciml.network.parameters import flat_parameters, load_flat
 
 if TYPE_CHECKING:
     from sciml.network.jets import InputJet, Tape
@@ -229,17 +230,11 @@ class MLP(nn.Module):
 
     def flat_parameters(self) -> Tensor:
         """Return a copy of all parameters [P], in the order of `parameters()`."""
-        return torch.cat([parameter.detach().reshape(-1) for parameter in self.parameters()])
+        return flat_parameters(self)
 
     def load_flat(self, theta: Tensor) -> None:
         """Set all parameters from a vector [P] in the order of `flat_parameters`."""
-        parameters = list(self.parameters())
-        sizes = [parameter.numel() for parameter in parameters]
-        if theta.shape != (sum(sizes),):
-            raise ArgumentError(f"theta: shape {tuple(theta.shape)}, accepted is ({sum(sizes)},)")
-        with torch.no_grad():
-            for parameter, part in zip(parameters, theta.split(sizes), strict=True):
-                parameter.copy_(part.view_as(parameter))
+        load_flat(self, theta)
 
     def description(self) -> dict[str, Any]:
         """Return a JSON-able description of the architecture; with `state_dict()` it restores the network."""

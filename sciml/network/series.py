@@ -30,7 +30,7 @@ def powers(z: Tensor, tables: IndexSet) -> list[Tensor]:
     result = [h]
     for k, terms in enumerate(tables.powers, start=2):
         start, previous = tables.starts[k], tables.starts[k - 1]
-        power = torch.empty((len(tables) - start, *z.shape[1:]), dtype=z.dtype, device=z.device)
+        power = z.new_empty((len(tables) - start, *z.shape[1:]))
         for target, left, right, factor, first in terms:
             if first:
                 power[target - start] = h[left - 1] * result[-1][right - previous]
@@ -49,7 +49,7 @@ def compose(coefficients: Sequence[Tensor], h: Sequence[Tensor], tables: IndexSe
     """
     if tables.order == 0:
         return coefficients[0][None]
-    result = torch.empty((len(tables), *coefficients[0].shape), dtype=h[0].dtype, device=h[0].device)
+    result = h[0].new_empty((len(tables), *coefficients[0].shape))
     result[0] = coefficients[0]
     if torch.is_grad_enabled():  # out= has no derivative
         result[1:] = coefficients[1] * h[0]
