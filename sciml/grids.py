@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sciml.domain import Box
     from sciml.problem import Problem
 
-__all__ = ["axes_of", "comparison_points", "real_array", "tensor_points", "values_of"]
+__all__ = ["axes_of", "comparison_points", "real_array", "relative", "tensor_points", "values_of"]
 
 # Points per coordinate of the grids on which errors are measured: fine enough for the layers of the bundled problems,
 # coarse enough to take less than a second. From four dimensions on a tensor grid is hopeless and Sobol points serve.
@@ -146,3 +146,9 @@ def real_array(value: Any, what: str) -> np.ndarray:
     if not np.isfinite(array).all():
         raise ArgumentError(f"{what} must be finite, but NaN or infinity was given")
     return array
+
+
+def relative(values: np.ndarray, reference: np.ndarray) -> float:
+    """Return the L2 norm of the difference relative to that of the reference (its root mean square if that is zero)."""
+    difference, norm = float(np.sum((values - reference) ** 2)), float(np.sum(reference**2))
+    return float(np.sqrt(difference / norm)) if norm > 0 else float(np.sqrt(difference / reference.size))

@@ -90,7 +90,7 @@ class Solution:
     message: str = ""
     wall_time: float = 0.0
     estimate: float | None = None
-    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    history: Mapping[str, Sequence[float] | np.ndarray] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

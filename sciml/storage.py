@@ -33,7 +33,9 @@ VERSION = 1
 FILE_NAME = "solution.safetensors"
 
 # Where the evaluator of a saved solution lives. A fixed table: a file never says what is imported.
-EVALUATORS: Mapping[str, tuple[str, str]] = {}
+EVALUATORS: Mapping[str, tuple[str, str]] = {
+    "network": ("sciml.pinn.evaluator", "NetworkEvaluator"),
+}
 
 # Points per coordinate of tables and data sets when the user does not say.
 TABLE = {1: 1001, 2: 101, 3: 31}
@@ -71,7 +73,7 @@ def save(solution: Solution, path: str | Path) -> Path:
         array = np.array(value, order="C")
         if array.dtype.kind == "c":
             complex_names.append(name)
-            array = np.stack([array.real, array.imag], axis=-1)
+            array = np.stack([np.real(array), np.imag(array)], axis=-1)
         arrays[f"evaluator/{name}"] = array
     for name, values in solution.history.items():
         arrays[f"history/{name}"] = np.array(values)
@@ -125,7 +127,7 @@ def load(path: str | Path, problem: Problem | None = None) -> Solution:
         saved = document["problem"]
         if problem is None:
             problem = _with_functions(Problem.from_dict(saved), saved)
-        elif not _same_equations(problem, saved):
+        elif not _same(problem, saved):
             raise FileFormatError(f"{target} holds the solution of another problem than the one given")
         module, name = EVALUATORS[document["kind"]]
         evaluator_class: type[Evaluator] = getattr(importlib.import_module(module), name)
@@ -187,8 +189,8 @@ def table(solution: Solution, points: np.ndarray | None = None, path: str | Path
     ----------
     solution : Solution
     points : array [N, d], optional
-        an equispaced tensor grid of 1001, 101 x 101 or 31 x 31 x 31 points if absent (10,000 Sobol-free grid points at
-        most from four dimensions on).
+        an equispaced tensor grid of 1001, 101 x 101 or 31 x 31 x 31 points if absent (of at most 10,000 points, but
+        two per coordinate, from four dimensions on).
     path : str or Path, optional
         write the columns there as CSV with a header; the numbers have 17 digits and are read back exactly.
 
@@ -208,7 +210,7 @@ def table(solution: Solution, points: np.ndarray | None = None, path: str | Path
     return columns
 
 
-def write_csv(columns: Mapping[str, np.ndarray], path: str | Path) -> Path:
+def write_csv(columns: Mapping[str, Any], path: str | Path) -> Path:
     """Write columns of equal length as CSV with a header, each number with the digits that restore it exactly."""
     target = Path(path)
     quoted = [f'"{name}"' if "," in name or '"' in name else name for name in (n.replace('"', '""') for n in columns)]
@@ -307,9 +309,36 @@ def plain(value: Any) -> Any:
 
 
 def _with_functions(problem: Problem, saved: Mapping[str, Any]) -> Problem:
-    """Restore what a file cannot carry from the bundled problem of the same name, if its equations are the same."""
+    """Restore what a file cannot carry from the bundled problem it came from, if that still says the same.
+
+    A user's own problem file is not run: a path inside a file is no reason to execute what lies there.
+    """
+    from sciml.registry import load as load_problem
+    from sciml.registry import names
+
+    missing = saved.get("callables") or []
+    origin = saved.get("origin") or {}
+    if not missing:
+        return problem
+    if origin.get("problem") in names():
+        try:
+            bundled = load_problem(origin["problem"], **{**origin.get("arguments", {}), **origin.get("parameters", {})})
+        except ScimlError:
+            bundled = None
+        if bundled is not None and _same(bundled, saved):
+            return bundled
+    warnings.warn(
+        f"the file cannot carry functions of Python ({', '.join(missing)}), and the loaded problem is without them; "
+        "give the problem: load_solution(path, problem)",
+        ProblemWarning,
+        stacklevel=4,
+    )
     return problem
 
 
-def _same_equations(problem: Problem, saved: Mapping[str, Any]) -> bool:
-    return problem.to_dict().get("equations") == saved.get("equations")
+def _same(problem: Problem, saved: Mapping[str, Any]) -> bool:
+    """Whether a problem says what the saved one said, as far as the solution depends on it."""
+    mine = json.loads(json.dumps(problem.to_dict()))
+    return all(
+        mine.get(key) == saved.get(key) for key in ("equations", "conditions", "domain", "parameters", "unknowns")
+    )

@@ -1,0 +1,105 @@
+"""The command `python -m sciml.compare`: a network against the classical solver at equal accuracy and equal time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
+
+from sciml import __version__
+from sciml.command import NOT_CONVERGED, SOLVED, Arguments, Option, Progress, leave, parse, run, usage
+from sciml.request import PROBLEM_OPTIONS, directory_name, requested_problem
+from sciml.solve import BUDGET, NETWORK_OPTIONS, REFERENCE_BUDGET, solution_of
+
+if TYPE_CHECKING:
+    from sciml.comparison import Comparison
+
+__all__ = ["main"]
+
+OPTIONS = (
+    *PROBLEM_OPTIONS,
+    *NETWORK_OPTIONS,
+    Option("out", "directory for the results (runs/NAME)", "DIR"),
+    Option("json", "print one JSON object on stdout, and everything else on stderr"),
+    Option("list", "list the bundled problems"),
+    Option("version", "print the version"),
+    Option("help", "print this text"),
+)
+
+HELP = usage(
+    "compare",
+    ("NAME [options]", "FILE.py [options]", "EQUATION... CONDITION... --domain x=0:1 t=0:1 [options]"),
+    "Compare a network with the classical solver: who is faster at equal accuracy, who more accurate in equal time?",
+    OPTIONS,
+    ("burgers", "helmholtz --budget 60"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 measured and converged, 1 not converged, 2 wrong usage."""
+    return run("compare", _main, sys.argv[1:] if argv is None else argv)
+
+
+def _main(argv: Sequence[str]) -> int:
+    arguments = parse(argv, OPTIONS)
+    if arguments.get("help"):
+        print(HELP)
+    elif arguments.get("version"):
+        print(f"sciml {__version__}")
+    elif arguments.get("list"):
+        from sciml.listing import listing
+
+        print(listing())
+    else:
+        return _compare(arguments)
+    return SOLVED
+
+
+def _compare(arguments: Arguments) -> int:
+    problem = requested_problem(arguments, "compare")
+    problem.check_forward()
+    from sciml.comparison import compare, reference
+    from sciml.report import describe_problem, json_text, prepare_directory, versions, write_json
+
+    directory = prepare_directory(arguments.get("out") or f"runs/{directory_name(problem)}")
+    budget = arguments.get("budget", BUDGET)
+    with redirect_stdout(sys.stderr if arguments.get("json") else sys.stdout):
+        print(describe_problem(problem), flush=True)
+        with Progress("reference") as progress:
+            against = reference(problem, budget=max(budget, REFERENCE_BUDGET), progress=progress)
+        solution = solution_of(problem, "pinn", arguments)
+        print(f"network: {solution.status.value}: {solution.message}", flush=True)
+        with Progress("classical") as progress:
+            comparison = compare(problem, solution, against=against, budget=budget, progress=progress)
+        print(table(comparison))
+        print(comparison.text)
+        result = {
+            **comparison.to_dict(),
+            "success": solution.success,
+            "status": solution.status.value,
+            "values": dict(problem.parameters),
+            "versions": versions(),
+        }
+        written = [write_json(result, directory / "comparison.json").name]
+        from sciml.plotting import plot_comparison, write_figure
+
+        figure = plot_comparison(comparison)
+        written += [write_figure(figure, directory / f"comparison.{suffix}").name for suffix in ("png", "pdf")]
+        print(f"written to {directory}: {', '.join(written)}")
+    if arguments.get("json"):
+        print(json_text(result))
+    return SOLVED if solution.success else NOT_CONVERGED
+
+
+def table(comparison: Comparison) -> str:
+    """Return the runs as a table: method, tolerance, seconds, relative L2 error."""
+    rows = [("network", "", comparison.network_seconds, comparison.network_error, comparison.network_method)]
+    rows += [("classical", f"{s.rtol:.0e}", s.seconds, s.error, s.method) for s in comparison.steps]
+    lines = [f"{'':<10}{'rtol':>8}{'seconds':>10}{'error':>10}  solver"]
+    lines += [f"{who:<10}{rtol:>8}{seconds:>10.3g}{error:>10.1e}  {how}" for who, rtol, seconds, error, how in rows]
+    return "\n".join([*lines, f"errors are relative L2 against {comparison.reference}"])
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -1,0 +1,221 @@
+"""The problem that a command line asks for: a bundled name, a file, or equations and conditions typed as text."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sciml.command import Arguments, Option
+from sciml.errors import ArgumentError, ProblemError, UnknownProblemError, closest
+
+if TYPE_CHECKING:
+    from sciml.problem import Problem
+
+__all__ = ["PROBLEM_OPTIONS", "directory_name", "is_condition", "requested_problem"]
+
+_BOUNDS = re.compile(r"\s*([A-Za-z]\w*)\s*=\s*([^:=]+):([^:=]+)")
+_VALUE = re.compile(r"\s*([A-Za-z]\w*)\s*=([^=]+)")
+_NAME = re.compile(r"[A-Za-z_]\w*(?:[-.]\w+)*")
+_APPLIED = re.compile(r"([A-Za-z]\w*)('*)\s*\(")
+# Words of a constant: `--set k=2*pi` goes on with values, `--set k=2 u_t=k*u_xx` ends at the equation.
+_CONSTANT_WORDS = {"pi", "e", "E", "sqrt", "exp", "log", "sin", "cos", "tan"}
+_NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+
+
+def _interval(text: str) -> tuple[str, tuple[str, str]]:
+    match = _BOUNDS.fullmatch(text)
+    if match is None:
+        raise ArgumentError(f"an interval is written as x=0:1, not {text!r}")
+    name, low, high = match.groups()
+    return name, (low.strip(), high.strip())
+
+
+def _value(text: str) -> tuple[str, str]:
+    match = _VALUE.fullmatch(text)
+    if match is None:
+        raise ArgumentError(f"a parameter is written as nu=0.02, not {text!r}")
+    return match.group(1), match.group(2).strip()
+
+
+def _is_value(text: str) -> bool:
+    match = _VALUE.fullmatch(text)
+    return match is not None and set(re.findall(r"[A-Za-z_]\w*", _NUMBER.sub("0", match.group(2)))) <= _CONSTANT_WORDS
+
+
+def _names(text: str) -> list[str]:
+    names = [name for name in re.split(r"[\s,]+", text.strip()) if name]
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z]\w*", name):
+            raise ArgumentError(f"unknowns are names such as u,v, not {text!r}")
+    if not names:
+        raise ArgumentError("at least one name is needed, for example u")
+    return names
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]\w*", text):
+        raise ArgumentError(f"the time coordinate is a name such as t, not {text!r}")
+    return text
+
+
+PROBLEM_OPTIONS = (
+    Option("domain", "intervals of the coordinates, in the order of arguments; bounds may be formulas",
+           "x=0:1 t=0:pi", _interval, lambda token: _BOUNDS.fullmatch(token) is not None),
+    Option("set", "values of parameters", "nu=0.02", _value, _is_value),
+    Option("unknowns", "names of the unknowns, where the equations do not show them", "u,v", _names),
+    Option("time", "name of the time coordinate (t)", "NAME", _name),
+)  # fmt: skip
+
+
+def requested_problem(arguments: Arguments, command: str = "solve") -> Problem:
+    """Build the problem that the positional texts and the options of `PROBLEM_OPTIONS` ask for.
+
+    Raises
+    ------
+    ArgumentError, NotationError, ProblemError, UnknownProblemError
+        the command line does not describe a problem.
+    """
+    texts = [text for text in arguments.positional if text.strip()]
+    if not texts:
+        raise ArgumentError(
+            f"give a problem (a name, a file or equations): python -m sciml.{command} burgers; --list shows the names"
+        )
+    domain = _unique(arguments.get("domain", []), "--domain", "interval")
+    values = _unique(arguments.get("set", []), "--set", "value")
+    if not _is_equation(texts[0]):
+        if len(texts) > 1:
+            raise ArgumentError(
+                f"{texts[0]!r} is a name; one problem at a time, without further arguments (got {texts[1]!r})"
+            )
+        for option in ("unknowns", "time"):
+            if arguments.get(option) is not None:
+                raise ArgumentError(f"--{option} goes with equations; {texts[0]} has its own")
+        return _loaded(texts[0], domain, values)
+    for text in texts:
+        if not _is_equation(text):
+            raise ArgumentError(f"{text!r} is neither an equation nor a condition")
+    return _typed(texts, domain, values, arguments)
+
+
+def directory_name(problem: Problem) -> str:
+    """Return the name of the problem's directory of results: its own, or one made from the equations."""
+    if problem.name:
+        return problem.name
+    declared = problem.to_dict()
+    content = repr([declared[key] for key in ("equations", "conditions", "domain", "parameters")])
+    readable = re.sub(r"[^A-Za-z0-9]+", "_", declared["equations"][0]).strip("_")[:40].rstrip("_")
+    return f"{readable}_{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def _is_equation(text: str) -> bool:
+    """Whether a positional text is mathematics and not the name of a problem or of a file."""
+    if text.endswith(".py") or _NAME.fullmatch(text.strip()):
+        return False
+    return bool(re.search(r"[=()'*+^]", text)) or not (os.sep in text or text.startswith("."))
+
+
+def _loaded(name: str, domain: Mapping[str, Any], values: Mapping[str, str]) -> Problem:
+    from sciml.registry import load, names
+
+    if not name.endswith(".py") and Path(name).is_file():
+        raise UnknownProblemError(f"a problem file ends in .py, {name!r} does not")
+    if Path(name).is_dir() and name not in names():
+        raise UnknownProblemError(f"{name!r} is a directory; give a problem's name or a file that ends in .py")
+    problem = load(name, **{key: _number(key, text) for key, text in values.items()})
+    if not domain:
+        return problem
+    unknown = [key for key in domain if key not in problem.coordinates]
+    if unknown:
+        raise ArgumentError(
+            f"--domain: {problem.name} has the coordinates {', '.join(problem.coordinates)}, not {unknown[0]!r}"
+            f"{closest(unknown[0], problem.coordinates)}"
+        )
+    return problem.replace(domain={key: domain.get(key, problem.domain.interval(key)) for key in problem.coordinates})
+
+
+def _typed(
+    texts: Sequence[str], domain: Mapping[str, tuple[str, str]], values: Mapping[str, str], arguments: Arguments
+) -> Problem:
+    from sciml.problem import Problem
+
+    if not domain:
+        raise ArgumentError("equations need the intervals of their coordinates, for example --domain x=0:1 t=0:1")
+    coordinates = tuple(domain)
+    conditions = [text for text in texts if is_condition(text, coordinates)]
+    equations = [text for text in texts if text not in conditions]
+    if not equations:
+        raise ArgumentError(f"there are only conditions and no equation, such as 'u_t = u_xx' (got {texts[0]!r})")
+    time = arguments.get("time")
+    if time is not None and time not in coordinates:
+        raise ArgumentError(
+            f"--time: {time!r} is not in the domain ({', '.join(coordinates)}){closest(time, coordinates)}"
+        )
+    shared = [key for key in values if key in domain]
+    if shared:
+        raise ArgumentError(f"--set: {shared[0]!r} is a coordinate; its interval goes to --domain")
+    return Problem(
+        equations,
+        conditions,
+        dict(domain),
+        {key: _number(key, text) for key, text in values.items()},
+        unknowns=arguments.get("unknowns"),
+        time=time or "t",
+    )
+
+
+def is_condition(text: str, coordinates: Sequence[str]) -> bool:
+    """Whether a text applies an unknown at a place, as `u_t(x, 0) = 0`, `u(boundary) = 0` and `x'(0) = 1` do."""
+    from sciml.notation import FUNCTIONS
+
+    for match in _APPLIED.finditer(text):
+        name, primes = match.groups()
+        if not primes and (name in FUNCTIONS or name in ("laplacian", "d", "pi", "e", "E")):
+            continue
+        inside = _inside_parentheses(text, match.end())
+        if [part.strip() for part in inside] != list(coordinates):
+            return True
+    return False
+
+
+def _inside_parentheses(text: str, start: int) -> list[str]:
+    """Return the arguments from `start`, after an opening parenthesis, to the one that closes it."""
+    depth, parts, current = 1, [], ""
+    for character in text[start:]:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth == 0:
+            break
+        if character == "," and depth == 1:
+            parts.append(current)
+            current = ""
+        else:
+            current += character
+    return [*parts, current]
+
+
+def _unique(pairs: Sequence[tuple[str, Any]], option: str, what: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ArgumentError(f"{option}: {name!r} has two {what}s, {found[name]!r} and {value!r}")
+        found[name] = value
+    return found
+
+
+def _number(name: str, text: str) -> int | float:
+    """Return the number of a constant formula; integers stay integers, as a problem may count with them."""
+    if re.fullmatch(r"[+-]?\d{1,15}", text):
+        return int(text)
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    from sciml.notation import Vocabulary, parse_expression
+
+    value = parse_expression(text, Vocabulary((), ()))
+    if not (value.is_number and value.is_real and value.is_finite):
+        raise ProblemError(f"--set: {name} must be a real number, not {text!r}")
+    return float(value)
