@@ -1,7 +1,7 @@
 """Differential equations with networks and with classical methods, from one declaration.
 
-`sciml.load("burgers")` or `sciml.Problem(...)` gives a problem; `sciml.pinn.solve` and `sciml.classical.solve` solve it.
-Importing the package is cheap: everything below is imported when it is first used.
+`sciml.load("burgers")` or `sciml.Problem(...)` gives a problem; `sciml.pinn.solve` and `sciml.classical.solve` solve
+it. Importing the package is cheap: everything below is imported when it is first used.
 """
 
 from __future__ import annotations

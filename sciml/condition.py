@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -147,8 +147,10 @@ def _periodic(
         or first.keys() != second.keys()
         or {first[coordinate], second[coordinate]} != set(box.interval(coordinate))
         or nodes[0].expression != nodes[1].expression
-        or sympy.expand(expression - (nodes[0] - nodes[1])) != 0
-        and sympy.expand(expression + (nodes[0] - nodes[1])) != 0
+        or (
+            sympy.expand(expression - (nodes[0] - nodes[1])) != 0
+            and sympy.expand(expression + (nodes[0] - nodes[1])) != 0
+        )
     ):
         raise ProblemError(
             f"condition {name!r} has several places; only periodicity between the two ends of a coordinate does, "
@@ -160,51 +162,3 @@ def _periodic(
 
 def _frozen(place: Mapping[str, float]) -> Mapping[str, float]:
     return MappingProxyType(dict(place))
-
-
-def corner_mismatches(
-    conditions: Iterable[Condition], vocabulary: Vocabulary, box: Box, evaluate: Any
-) -> list[tuple[Condition, Condition, float]]:
-    """Pairs of conditions whose values of one unknown disagree where their places meet.
-
-    `evaluate(g, points)` gives the numbers of a formula at points of shape [N, dimension]. Returns the two conditions
-    and the largest absolute difference, for differences above 1e-8 of the values' size.
-    """
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    found: list[tuple[Condition, Condition, float]] = []
-    plain = []
-    for condition in conditions:
-        solved = condition.solved(vocabulary)
-        if solved is not None and not any(solved[0].orders):
-            plain.append((condition, solved[0].unknown, solved[1]))
-    periodic = [c for c in conditions if c.kind == "periodic" and vocabulary.partial_of(c.expression) is not None]
-    sample = np.asarray(box.lower) + rng.random((7, box.dimension)) * np.asarray(box.lengths)
-
-    def at(*places: Mapping[str, float] | None) -> np.ndarray:
-        points = sample.copy()
-        for place in places:
-            for name, value in (place or {}).items():
-                points[:, box.index(name)] = value
-        return points
-
-    def compare(one: Condition, other: Condition, left: np.ndarray, right: np.ndarray) -> None:
-        gap = float(np.max(np.abs(left - right)))
-        if gap > 1e-8 * (1 + float(np.max(np.abs(left)))):
-            found.append((one, other, gap))
-
-    for i, (one, unknown, g) in enumerate(plain):
-        for other, unknown2, h in plain[i + 1 :]:
-            shared = one.place.keys() & other.place.keys()
-            if unknown == unknown2 and all(one.place[c] == other.place[c] for c in shared):
-                points = at(one.place, other.place)
-                compare(one, other, evaluate(g, points), evaluate(h, points))
-        for other in periodic:
-            partial = vocabulary.partial_of(other.expression)
-            if partial is not None and partial == Partial(unknown, (0,) * box.dimension):
-                if one.place.keys() & other.place.keys():
-                    continue
-                low, high = at(one.place, other.place), at(one.place, other.partner)
-                compare(one, other, evaluate(g, low), evaluate(g, high))
-    return found

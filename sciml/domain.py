@@ -1,4 +1,4 @@
-"""The region on which a problem is posed: today an axis-parallel box; other shapes would be further files like this one."""
+"""The region on which a problem is posed: an axis-parallel box. Other shapes would be further classes like it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import sympy
 
-from sciml.condition import Condition, build_conditions, corner_mismatches
+from sciml.checks import check_equations, check_forward, corner_warnings
+from sciml.condition import Condition, build_conditions
 from sciml.declaration import (
     Exact,
     Text,
@@ -25,7 +26,7 @@ from sciml.declaration import (
 )
 from sciml.domain import Box
 from sciml.errors import ArgumentError, ProblemError, ProblemWarning, closest
-from sciml.notation import Vocabulary, adopt, parse_condition, to_latex, to_numpy, to_text, to_torch
+from sciml.notation import Vocabulary, adopt, parse_condition, to_latex, to_text, to_torch
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +45,8 @@ class Problem:
 
     Parameters
     ----------
-    equations : text (or a SymPy expression or Eq), or a sequence of them, in the notation of `sciml.notation`: `"u_t + u*u_x = nu*u_xx"`.
+    equations : text (or a SymPy expression or Eq), or a sequence of them, in the notation of `sciml.notation`:
+        `"u_t + u*u_x = nu*u_xx"`.
     conditions : texts such as `"u(x, 0) = -sin(pi*x)"`, `"u(-1, t) = u(1, t)"` (periodic), `"u(boundary) = 0"`.
     domain : mapping of coordinate names, in the order of arguments, to pairs (lower, upper) of numbers or formulas in
         the parameters; or a `Box`.
@@ -117,7 +119,7 @@ class Problem:
         for key, text in (("name", name), ("source", source), ("description", description)):
             if not isinstance(text, str):
                 raise ArgumentError(f"{key} must be a string, got {type(text).__name__}")
-            put(key, text)
+            self._put(key, text)
         if incompatible not in ("warn", "accept"):
             raise ArgumentError(f"incompatible must be 'warn' or 'accept', got {incompatible!r}")
         self._put("incompatible", incompatible)
@@ -151,7 +153,9 @@ class Problem:
             made += build_conditions(parsed, label, self.vocabulary, box, self.constants, self.time)
         self._put("conditions", tuple(made))
         self._put("exact", exact_of(exact, self.vocabulary))
-        self._check()
+        check_equations(self)
+        for text in corner_warnings(self):
+            warnings.warn(text, ProblemWarning, stacklevel=2)
 
     def _put(self, key: str, value: Any) -> None:
         object.__setattr__(self, key, value)
@@ -240,32 +244,6 @@ class Problem:
             raise ProblemError(f"exact gives no value for {', '.join(missing)}")
         return {name: value[name] + torch.zeros_like(columns[0]) for name in self.unknowns}
 
-    # -- checks ---------------------------------------------------------------------------------------------------
-
-    def _check(self) -> None:
-        partials = self.vocabulary.partials(*self.residuals)
-        for unknown in self.unknowns:
-            if not any(p.unknown == unknown for p in partials):
-                raise ProblemError(f"the unknown {unknown} stands in no equation")
-        for equation, residual in zip(self.equations, self.residuals, strict=True):
-            if not self.vocabulary.partials(residual):
-                raise ProblemError(f"the equation {to_text(equation, self.vocabulary)!r} contains no unknown")
-        if self.incompatible == "accept" or len(self.conditions) < 2 or self.unknown_functions:
-            return
-        leaves = [self.vocabulary.symbol(c) for c in self.coordinates]
-
-        def evaluate(formula: sympy.Expr, points: Any) -> Any:
-            compiled = to_numpy([self.substituted(formula)], leaves, dict(self.functions))
-            return compiled(*points.T)[0]
-
-        for one, other, gap in corner_mismatches(self.conditions, self.vocabulary, self.domain, evaluate):
-            warnings.warn(
-                f"conditions {one.name!r} and {other.name!r} disagree by {gap:.3g} where they meet; "
-                "say incompatible='accept' if that is meant",
-                ProblemWarning,
-                stacklevel=3,
-            )
-
     def check_forward(self) -> None:
         """Ask whether the problem can be solved forward: as many equations as unknowns, conditions to match the orders.
 
@@ -276,49 +254,7 @@ class Problem:
         ------
         ProblemError : saying what is missing or too much.
         """
-        if self.unknown_functions:
-            names = ", ".join(self.unknown_functions)
-            raise ProblemError(f"the functions {names} are not known; identify them from data first")
-        if len(self.equations) != len(self.unknowns):
-            raise ProblemError(
-                f"{len(self.unknowns)} unknown(s) ({', '.join(self.unknowns)}) need as many equations, "
-                f"got {len(self.equations)}"
-            )
-        for coordinate in self.coordinates:
-            needed = {unknown: self.order(unknown, coordinate) for unknown in self.unknowns}
-            given, named = 0, dict.fromkeys(self.unknowns, 0)
-            for condition in self.conditions:
-                if coordinate not in condition.place:
-                    continue
-                partials = self.vocabulary.partials(condition.expression)
-                if condition.kind == "periodic":
-                    # u(-1, t) = u(1, t) includes the derivatives; u_x(-1, t) = u_x(1, t) then adds nothing.
-                    count = 0 if any(partials[0].orders) else needed[partials[0].unknown]
-                else:
-                    count = 1
-                given += count
-                for unknown in {p.unknown for p in partials}:
-                    named[unknown] += count
-            total = sum(needed.values())
-            if given != total:
-                per_unknown = ", ".join(f"{u}: order {needed[u]}, {named[u]} given" for u in self.unknowns)
-                verb = "misses" if given < total else "has"
-                surplus = f"{total - given} condition(s)" if given < total else f"{given - total} condition(s) too many"
-                hint = self._hint(coordinate) if given < total else ""
-                raise ProblemError(
-                    f"the problem {verb} {surplus} in {coordinate}: {total} needed, {given} given ({per_unknown}){hint}"
-                )
-
-    def _hint(self, coordinate: str) -> str:
-        a, b = self.domain.interval(coordinate)
-        for unknown in self.unknowns:
-            if self.order(unknown, coordinate):
-                here = ", ".join(f"{a:.4g}" if c == coordinate else c for c in self.coordinates)
-                there = ", ".join(f"{b:.4g}" if c == coordinate else c for c in self.coordinates)
-                if coordinate == self.time:
-                    return f"; for example '{unknown}({here}) = ...'"
-                return f"; for example '{unknown}({here}) = ...' or periodic '{unknown}({here}) = {unknown}({there})'"
-        return ""
+        check_forward(self)
 
     # -- changing, writing, showing -------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Physics-informed networks: exact conditions, collocation, residuals and their training."""

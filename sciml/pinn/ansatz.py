@@ -6,8 +6,8 @@ simply supported end), need N' = 0 at that end: there the network sees the coord
 slope, xi**2 and xi**3, through which every smooth function with zero slope is a smooth function. d is the polynomial of
 lowest degree with the remaining zeros. g interpolates the data, coordinate by coordinate (a boolean sum of Hermite
 interpolants: W. J. Gordon and C. A. Hall, doi:10.1007/BF01436298). A periodic coordinate is seen through its harmonics.
-Robin, point and other conditions, those on only some of the unknowns, and data that disagree at a corner are left to the
-loss; they are the ansatz's `soft` conditions.
+Robin, point and other conditions, those on only some of the unknowns, and data that disagree at a corner are left to
+the loss; they are the ansatz's `soft` conditions.
 """
 
 from __future__ import annotations

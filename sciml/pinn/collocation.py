@@ -1,4 +1,4 @@
-"""Where residuals are asked for: low-discrepancy points in the box and on its sides, and points that follow the residual."""
+"""Where residuals are asked for: low-discrepancy points in the box and on its sides, and points led by the residual."""
 
 from __future__ import annotations
 

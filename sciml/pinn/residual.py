@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import final
 
 import sympy
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sciml.network import closure
+from sciml.network import MLP, Tape, closure, jet, record
 from sciml.notation import Partial, to_torch
 from sciml.pinn.ansatz import Ansatz
 
 __all__ = ["Block", "Field", "ResidualGroup"]
 
 
+@final
 @dataclass(frozen=True)
 class Block:
     """What does not depend on the network, at N points.
@@ -52,6 +54,21 @@ class Block:
         return Block(columns, self.inputs[:, rows], self.g[:, rows], self.factors[:, :, rows])
 
 
+@final
+class Composed(nn.Module):
+    """A module of features as a module of coordinates, for networks that are not an MLP."""
+
+    def __init__(self, network: nn.Module, features: Callable[..., list[Tensor]]) -> None:
+        super().__init__()
+        self.network = network
+        self._features = features
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Map points [..., d] to outputs [..., O]."""
+        return self.network(torch.stack(self._features(*points.unbind(-1)), -1))
+
+
+@final
 class Field:
     """Partials of the unknowns as functions of a network's output jet, for one ansatz.
 
@@ -75,6 +92,7 @@ class Field:
             return expression
 
         self._inputs = to_torch([derivative(f, alpha) for alpha in self.indices for f in ansatz.inputs], symbols)
+        self._features = to_torch(list(ansatz.inputs), symbols)
         self._width = len(ansatz.inputs)
         self._g = to_torch([derivative(ansatz.g[p.unknown], p.orders) for p in self.partials], symbols, functions)
         places, expressions = [], []
@@ -100,9 +118,21 @@ class Field:
             factors[a, c] = value
         return Block(columns, inputs.transpose(1, 2).contiguous(), g, factors)
 
-    def values(self, block: Block, jet: Tensor) -> Tensor:
+    def network_jet(self, network: nn.Module, block: Block) -> Tensor:
+        """Return the network's output jet [C, N, O] at the points of a block, differentiable in its parameters."""
+        if isinstance(network, MLP):
+            return jet(network, block.inputs, self.indices)
+        return jet(Composed(network, self._features), torch.stack(block.columns, 1), self.indices)
+
+    def record(self, network: nn.Module, block: Block) -> tuple[Tensor, Tape]:
+        """Return the output jet without graph, and the tape that makes Jacobians of it."""
+        if isinstance(network, MLP):
+            return record(network, block.inputs, self.indices)
+        return record(Composed(network, self._features), torch.stack(block.columns, 1), self.indices)
+
+    def values(self, block: Block, outputs: Tensor) -> Tensor:
         """Return the partials [A, N] from the network's output jet [C, N, O] (derivatives)."""
-        network = jet[:, :, self.outputs]  # [C, N, A]
+        network = outputs[:, :, self.outputs]  # [C, N, A]
         return block.g + torch.einsum("acn,cna->an", block.factors, network)
 
     def cotangent(self, block: Block, slopes: Tensor, width: int) -> Tensor:
@@ -113,6 +143,7 @@ class Field:
         return result
 
 
+@final
 class ResidualGroup:
     """Several residual expressions at the same points, with one jet for all of them.
 
@@ -143,16 +174,26 @@ class ResidualGroup:
         """Precompute at points [N, d]."""
         return self.field.block(points)
 
-    def values(self, block: Block, jet: Tensor) -> Tensor:
+    def values(self, block: Block, outputs: Tensor) -> Tensor:
         """Residuals [M, N] from the network's output jet."""
-        partials = self.field.values(block, jet)
+        partials = self.field.values(block, outputs)
         return torch.stack(self._residual(*block.columns, *partials))
 
-    def linearised(self, block: Block, jet: Tensor) -> tuple[Tensor, Tensor]:
+    def term_sizes(self, block: Block, outputs: Tensor) -> Tensor:
+        """Return |R - sum_a dR/dp_a p_a| + sum_a |dR/dp_a p_a|, [M, N]: how large the terms are that should cancel."""
+        partials = self.field.values(block, outputs)
+        rest = torch.stack(self._residual(*block.columns, *partials))
+        size = torch.zeros_like(rest)
+        for (m, a), slope in zip(self._places, self._slopes(*block.columns, *partials), strict=True):
+            rest[m] = rest[m] - slope * partials[a]
+            size[m] = size[m] + (slope * partials[a]).abs()
+        return size + rest.abs()
+
+    def linearised(self, block: Block, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Residuals [M, N] and their cotangent [M, C, N, O] with respect to the output jet."""
-        partials = self.field.values(block, jet)
+        partials = self.field.values(block, outputs)
         values = torch.stack(self._residual(*block.columns, *partials))
         slopes = values.new_zeros((self.count, len(self.field.partials), block.size))
         for (m, a), slope in zip(self._places, self._slopes(*block.columns, *partials), strict=True):
             slopes[m, a] = slope
-        return values, self.field.cotangent(block, slopes, jet.shape[2])
+        return values, self.field.cotangent(block, slopes, outputs.shape[2])

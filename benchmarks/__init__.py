@@ -1,0 +1,1 @@
+"""Figures of the README: every module here is a command, `python -m benchmarks.NAME`, that prints what it measures."""

@@ -1,0 +1,245 @@
+"""The least-squares objective of a forward problem: equations in the box, soft conditions at their places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from sciml.network import Tape
+from sciml.notation import Partial, to_text
+from sciml.pinn.ansatz import Ansatz
+from sciml.pinn.collocation import Sampler, adapted
+from sciml.pinn.residual import Block, ResidualGroup
+from sciml.problem import Condition
+from sciml.training.objective import Objective, Rows
+
+__all__ = ["ForwardObjective"]
+
+
+@final
+@dataclass
+class _Place:
+    """A group of residuals, the places where it is asked for (two for periodicity), and the points there now."""
+
+    names: list[str]
+    group: ResidualGroup
+    places: tuple[dict[str, float], ...]
+    scales: Tensor
+    weight: float
+    blocks: tuple[Block, ...] = ()
+
+
+@final
+class ForwardObjective(Objective):
+    """Residuals of all equations at interior points and of the soft conditions at points of their places.
+
+    Each residual is divided by the size of its terms for the initial network, so that a loss of 1 means "nothing is
+    balanced" for every equation in whatever units; the loss is sum_k w_k mean(r_k**2) with w = 1 for equations.
+
+    Parameters
+    ----------
+    ansatz : the exact conditions.
+    network : module from features to one output per unknown.
+    sampler : source of points.
+    condition_weight : w of the soft conditions.
+    """
+
+    def __init__(self, ansatz: Ansatz, network: nn.Module, sampler: Sampler, condition_weight: float = 10.0) -> None:
+        problem = ansatz.problem
+        self.ansatz = ansatz
+        self.network = network
+        self.sampler = sampler
+        self._trained = [p for p in network.parameters() if p.requires_grad]
+        group = ResidualGroup(ansatz, [problem.substituted(r) for r in problem.residuals])
+        names = [to_text(equation, problem.vocabulary) for equation in problem.equations]
+        interior = _Place(names, group, ({},), torch.ones(group.count), 1.0)
+        self._places = [interior, *(self._soft(condition, condition_weight) for condition in ansatz.soft)]
+        self.draw(512)
+        for place in self._places:
+            place.scales = self._sizes(place)
+
+    def _soft(self, condition: Condition, weight: float) -> _Place:
+        problem = self.ansatz.problem
+        if condition.kind != "periodic" or condition.partner is None:
+            group = ResidualGroup(self.ansatz, [problem.substituted(condition.expression)])
+            return _Place([condition.name], group, (dict(condition.place),), torch.ones(1), weight)
+        # Periodicity of one unknown: its value and its derivatives below the order of the equation, at both ends.
+        (coordinate,) = condition.place
+        partial = problem.vocabulary.partial_of(condition.expression)
+        index = problem.domain.index(coordinate)
+        if partial is None:
+            expressions, names = [condition.expression], [condition.name]
+        else:
+            orders = range(max(problem.order(partial.unknown, coordinate), 1)) if not any(partial.orders) else [0]
+            shifted = [_raised(partial, index, order) for order in orders]
+            expressions = [problem.vocabulary.expression(p) for p in shifted]
+            names = [condition.name if p == partial else f"{condition.name} [order {k}]" for k, p in enumerate(shifted)]
+        group = ResidualGroup(self.ansatz, expressions)
+        places = (dict(condition.place), dict(condition.partner))
+        return _Place(names, group, places, torch.ones(group.count), weight)
+
+    # -- points ---------------------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Number of interior points."""
+        return self._places[0].blocks[0].size
+
+    def draw(self, count: int) -> None:
+        """Take `count` fresh low-discrepancy points in the box, and as many as a side deserves on each side."""
+        for place in self._places:
+            place.blocks = self._fresh_blocks(place, count)
+
+    def fresh(self, generator: torch.Generator | None = None, count: int | None = None) -> dict[str, Tensor]:
+        """Return scaled residuals by name at `count` fresh points, leaving the training points alone."""
+        result: dict[str, Tensor] = {}
+        for place in self._places:
+            blocks = self._fresh_blocks(place, self.size if count is None else count)
+            values = self._values(place, blocks) / place.scales[:, None]
+            result.update(zip(place.names, values, strict=True))
+        return result
+
+    def _fresh_blocks(self, place: _Place, count: int) -> tuple[Block, ...]:
+        dimension = self.ansatz.problem.domain.dimension
+        free = dimension - len(place.places[0])
+        number = count if free == dimension else max(16, round(2 * count ** (free / dimension)))
+        points = self.sampler.place(place.places[0], number)
+        blocks = [place.group.block(points)]
+        for other in place.places[1:]:
+            points = points.clone()
+            for name, value in other.items():
+                points[:, self.ansatz.problem.domain.index(name)] = value
+            blocks.append(place.group.block(points))
+        return tuple(blocks)
+
+    def resample(self, generator: torch.Generator | None = None, count: int | None = None) -> None:
+        """Take `count` points (default: as many as now), half of them fresh and half where the residual is large.
+
+        The candidates for the second half are fresh points and the present ones moved a little, so that a layer that
+        has been found is kept.
+        """
+        count = self.size if count is None else count
+        interior = self._places[0]
+        present = torch.stack(interior.blocks[0].columns, 1)
+        fresh = count - count // 2
+        candidates = torch.cat((self.sampler.interior(3 * count), self.sampler.jittered(present)))
+        size = self._chunked(interior, interior.group.block(candidates)).square().sum(0).sqrt()
+        led = adapted(candidates, size, count // 2, self.sampler.generator)
+        points = torch.cat((self.sampler.interior(fresh), led))
+        interior.blocks = (interior.group.block(points),)
+        for place in self._places[1:]:
+            place.blocks = self._fresh_blocks(place, count)
+
+    # -- the protocol of training ---------------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Weights by term."""
+        return {name: place.weight for place in self._places for name in place.names}
+
+    def parameters(self) -> Tensor:
+        """Return a copy of the network's parameters, [P]."""
+        return torch.cat([p.detach().reshape(-1) for p in self._trained])
+
+    def load(self, theta: Tensor) -> None:
+        """Set the network's parameters from [P]."""
+        with torch.no_grad():
+            for p, part in zip(self._trained, theta.split([p.numel() for p in self._trained]), strict=True):
+                p.copy_(part.view_as(p))
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of points of each term."""
+        return {name: place.blocks[0].size for place in self._places for name in place.names}
+
+    def groups(self) -> Sequence[Sequence[str]]:
+        """Return the names of terms that share their points."""
+        return [place.names for place in self._places]
+
+    def residuals(self, rows: Rows | None = None) -> dict[str, Tensor]:
+        """Return the scaled residuals by name."""
+        result: dict[str, Tensor] = {}
+        for place, blocks in self._parts(rows):
+            values = self._values(place, blocks) / place.scales[:, None]
+            result.update(zip(place.names, values, strict=True))
+        return result
+
+    def jacobian(
+        self, rows: Rows | None = None, out: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return scaled residuals [N] and their Jacobians [N, P] by name."""
+        residuals: dict[str, Tensor] = {}
+        jacobians: dict[str, Tensor] = {}
+        for place, blocks in self._parts(rows):
+            single = len(place.names) == 1 and len(blocks) == 1 and out is not None
+            target = out[place.names[0]][None] if single and out is not None else None
+            values, jacobian = self._linearised(place, blocks, lambda tape, c, t=target: tape.jacobian(c, t))
+            residuals.update(zip(place.names, values, strict=True))
+            jacobians.update(zip(place.names, jacobian, strict=True))
+        return residuals, jacobians
+
+    def weighted_gradient(
+        self, factors: Mapping[str, float], rows: Rows | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return residuals by name, and sum_k factors[k] J_k' r_k [P] by one reverse pass a place."""
+        residuals: dict[str, Tensor] = {}
+        total = torch.zeros_like(self.parameters())
+        for place, blocks in self._parts(rows):
+            values = self._values(place, blocks) / place.scales[:, None]
+            factor = torch.tensor([factors[name] for name in place.names]).to(values)
+            weights = factor[:, None] * values / place.scales[:, None]
+            for sign, block in zip((1.0, -1.0), blocks, strict=False):
+                jet, tape = place.group.field.record(self.network, block)
+                cotangent = place.group.linearised(block, jet)[1]
+                total += sign * tape.gradient(torch.einsum("mn,mcno->cno", weights, cotangent))
+            residuals.update(zip(place.names, values, strict=True))
+        return residuals, total
+
+    def _parts(self, rows: Rows | None) -> Iterator[tuple[_Place, tuple[Block, ...]]]:
+        for place in self._places:
+            if rows is None:
+                yield place, place.blocks
+            elif place.names[0] in rows:
+                yield place, tuple(block.part(rows[place.names[0]]) for block in place.blocks)
+
+    def _values(self, place: _Place, blocks: Sequence[Block]) -> Tensor:
+        """Unscaled residuals [M, N] without graph."""
+        with torch.no_grad():
+            parts = [place.group.values(b, place.group.field.network_jet(self.network, b)) for b in blocks]
+        return parts[0] if len(parts) == 1 else parts[0] - parts[1]
+
+    def _linearised(
+        self, place: _Place, blocks: Sequence[Block], pull: Callable[[Tape, Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Scaled residuals [M, N] and their Jacobian [M, N, P]."""
+        values, jacobians = [], []
+        for block in blocks:
+            jet, tape = place.group.field.record(self.network, block)
+            value, cotangent = place.group.linearised(block, jet)
+            values.append(value / place.scales[:, None])
+            jacobians.append(pull(tape, cotangent / place.scales[:, None, None, None]))
+        if len(blocks) == 1:
+            return values[0], jacobians[0]
+        return values[0] - values[1], jacobians[0] - jacobians[1]
+
+    def _chunked(self, place: _Place, block: Block) -> Tensor:
+        """Scaled residuals at any number of points, in chunks that stay in the cache."""
+        step = self.chunk_size()
+        parts = [self._values(place, (block.part(slice(k, k + step)),)) for k in range(0, block.size, step)]
+        return torch.cat(parts, 1) / place.scales[:, None]
+
+    def _sizes(self, place: _Place) -> Tensor:
+        """Root mean square over the points of the size of the terms."""
+        block = place.blocks[0]
+        with torch.no_grad():
+            jet = place.group.field.network_jet(self.network, block)
+            sizes = place.group.term_sizes(block, jet).square().mean(1).sqrt()
+        return torch.where(torch.isfinite(sizes) & (sizes > 0), sizes, torch.ones_like(sizes))
+
+
+def _raised(partial: Partial, index: int, order: int) -> Partial:
+    orders = tuple(k + order if i == index else k for i, k in enumerate(partial.orders))
+    return Partial(partial.unknown, orders)
