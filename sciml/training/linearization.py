@@ -13,7 +13,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from sciml.training.objective import Evaluation, Objective
 
-__all__ = ["Linearization", "accumulate"]
+__all__ = ["Linearization", "accumulate", "keep_heap"]
 
 
 def accumulate(matrix: Tensor, vector: Tensor, jacobian: Tensor, residual: Tensor, factor: float) -> None:
@@ -76,3 +76,14 @@ class Linearization:
     def _chunks(self):
         self.objective.load(self.theta)
         return self.objective.chunks()
+
+
+def keep_heap() -> None:
+    """Let the C library keep freed memory instead of returning it to the system after every step.
+
+    glibc raises its thresholds for mapping and trimming to the size of the largest mapped block that was freed (up to
+    32 MiB); until then each step pays for page faults, which more than doubles the cost of a Jacobian. The block is never
+    touched.
+    """
+    block = torch.empty(31 << 20, dtype=torch.uint8)
+    del block
