@@ -162,7 +162,7 @@ class MLPTape(Tape):
         self._source = source
         self._traces = traces
         self._slopes: list[Tensor | None] = [None] * len(traces)
-        self.count = sum(p.numel() for trace in traces for p in trace.layer.parameters())
+        self.count = sum(p.numel() for trace in traces for p in trace.layer.parameters() if p.requires_grad)
 
     def _start(self, cotangent: Tensor) -> Tensor:
         source, tables = self._source, self._source.tables
@@ -208,23 +208,34 @@ class MLPTape(Tape):
                 self.jacobian(single, rows)
             return out
         end = self.count
+
+        def columns(parameter: Tensor | None) -> Tensor | None:
+            """Return the columns of the parameter that precedes the last one given, or None if it is not trained."""
+            nonlocal end
+            if parameter is None or not parameter.requires_grad:
+                return None
+            start, end = end - parameter.numel(), end - parameter.numel()
+            return out[:, start : start + parameter.numel()]
+
         for trace, adjoint, inner in self._reverse(cotangent):
             layer = trace.layer
-            if layer.shift is not None:
-                end -= layer.shift.numel()
-                _shared(-adjoint[0], layer.shift, out[:, end : end + layer.shift.numel()])
-            if layer.steepness is not None:
-                end -= layer.steepness.numel()
-                argument = trace.z * inner
-                if layer.shift is not None:
-                    argument[0] -= layer.shift * inner[0]
-                _shared(argument.sum(0), layer.steepness, out[:, end : end + layer.steepness.numel()])
-            units, features = layer.weight.shape
-            end -= units
-            out[:, end : end + units] = adjoint[0]
-            end -= units * features
-            _outer(adjoint, trace.previous, out[:, end : end + units * features].unflatten(1, (units, features)))
+            if (block := columns(layer.shift)) is not None:
+                _share(-adjoint[0], block)
+            if (block := columns(layer.steepness)) is not None:
+                _share(self._slope(trace, inner).sum(0), block)
+            if (block := columns(layer.bias)) is not None:
+                block.copy_(adjoint[0])
+            if (block := columns(layer.weight)) is not None:
+                _outer(adjoint, trace.previous, block.unflatten(1, layer.weight.shape))
         return out
+
+    @staticmethod
+    def _slope(trace: _Trace, inner: Tensor) -> Tensor:
+        """Return the parts [C, N, units] of d/ds of s (z - c), weighted by the adjoint of that argument."""
+        slope = trace.z * inner
+        if trace.layer.shift is not None:
+            slope[0] -= trace.layer.shift * inner[0]
+        return slope
 
     @torch.no_grad()
     def gradient(self, cotangent: Tensor) -> Tensor:
@@ -234,18 +245,17 @@ class MLPTape(Tape):
         parts: list[Tensor] = []
         for trace, adjoint, inner in self._reverse(cotangent):
             layer = trace.layer
-            own: list[Tensor] = [
-                (adjoint.flatten(0, 1).T @ trace.previous.flatten(0, 1)).reshape(-1),
-                adjoint[0].sum(0),
-            ]
-            if layer.steepness is not None:
-                total = (trace.z * inner).sum((0, 1))
-                if layer.shift is not None:
-                    total = total - layer.shift * inner[0].sum(0)
-                own.append(total if layer.steepness.numel() == len(total) else total.sum(0, keepdim=True))
-            if layer.shift is not None:
+            own: list[Tensor] = []
+            if layer.weight.requires_grad:
+                own.append((adjoint.flatten(0, 1).T @ trace.previous.flatten(0, 1)).reshape(-1))
+            if layer.bias.requires_grad:
+                own.append(adjoint[0].sum(0))
+            if layer.steepness is not None and layer.steepness.requires_grad:
+                total = self._slope(trace, inner).sum((0, 1))
+                own.append(total if len(layer.steepness) == len(total) else total.sum(0, keepdim=True))
+            if layer.shift is not None and layer.shift.requires_grad:
                 total = -adjoint[0].sum(0)
-                own.append(total if layer.shift.numel() == len(total) else total.sum(0, keepdim=True))
+                own.append(total if len(layer.shift) == len(total) else total.sum(0, keepdim=True))
             parts = own + parts
         return torch.cat(parts)
 
@@ -265,8 +275,8 @@ def _outer(adjoint: Tensor, previous: Tensor, out: Tensor) -> None:
             out[:, :, j] = (adjoint * previous[:, :, j : j + 1]).sum(0)
 
 
-def _shared(per_unit: Tensor, parameter: Tensor, out: Tensor) -> None:
-    out.copy_(per_unit if parameter.numel() == per_unit.shape[1] else per_unit.sum(1, keepdim=True))
+def _share(per_unit: Tensor, out: Tensor) -> None:
+    out.copy_(per_unit if out.shape[1] == per_unit.shape[1] else per_unit.sum(1, keepdim=True))
 
 
 def record(module: nn.Module, x: Tensor | InputJet, indices: Sequence[Index] | None = None) -> tuple[Tensor, Tape]:

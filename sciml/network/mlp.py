@@ -225,15 +225,15 @@ class MLP(nn.Module):
 
     @property
     def parameter_count(self) -> int:
-        """Number P of trainable parameters."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        """Number P of trainable parameters (those that require gradients)."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def flat_parameters(self) -> Tensor:
-        """Return a copy of all parameters [P], in the order of `parameters()`."""
+        """Return a copy of the trainable parameters [P], in the order of `parameters()`."""
         return flat_parameters(self)
 
     def load_flat(self, theta: Tensor) -> None:
-        """Set all parameters from a vector [P] in the order of `flat_parameters`."""
+        """Set the trainable parameters from a vector [P] in the order of `flat_parameters`."""
         load_flat(self, theta)
 
     def description(self) -> dict[str, Any]:

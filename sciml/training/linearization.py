@@ -82,8 +82,8 @@ def keep_heap() -> None:
     """Let the C library keep freed memory instead of returning it to the system after every step.
 
     glibc raises its thresholds for mapping and trimming to the size of the largest mapped block that was freed (up to
-    32 MiB); until then each step pays for page faults, which more than doubles the cost of a Jacobian. The block is never
-    touched.
+    32 MiB); until then each step pays for page faults, which more than doubles the cost of a Jacobian. The block is
+    never touched, and the call takes a microsecond.
     """
     block = torch.empty(31 << 20, dtype=torch.uint8)
     del block

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sciml.errors import ArgumentError, closest
-from sciml.training.linearization import Linearization, accumulate
+from sciml.training.linearization import Linearization, accumulate, keep_heap
 
 __all__ = ["Evaluation", "Objective", "Rows"]
 
@@ -151,6 +151,7 @@ class Objective(ABC):
 
     def gradient(self, rows: Rows | None = None) -> tuple[Evaluation, Tensor]:
         """Return the loss and its gradient [P], evaluated in chunks; means are over the rows in use."""
+        keep_heap()
         factors = {name: 2 * self.weight(name) / n for name, n in self._counts(rows).items()}
         parts: dict[str, list[Tensor]] = {name: [] for name in factors}
         total = torch.zeros_like(self.parameters())
@@ -182,6 +183,7 @@ class Objective(ABC):
         recycled
             A former model that is no longer needed; its memory is used again.
         """
+        keep_heap()
         theta, sizes = self.parameters(), self.sizes()
         count = theta.numel()
         shapes = {name: (n, count) for name, n in sizes.items()}

@@ -14,7 +14,6 @@ from torch import Tensor
 from sciml.errors import ArgumentError, FileFormatError
 from sciml.training import checkpoint
 from sciml.training.history import History
-from sciml.training.linearization import keep_heap
 from sciml.training.objective import Evaluation, Objective
 from sciml.training.optimizer import Optimizer
 from sciml.training.optimizers import make_optimizer, optimizer_names
@@ -42,8 +41,8 @@ class Trainer:
     budget
         Seconds, > 0; no step is begun that is expected to end after it.
     batch
-        Rows per term and update for stochastic optimizers (1: single samples), or a mapping by term; None: all rows. The
-        loss is then evaluated on all rows once per epoch, or every `evaluate_every` updates.
+        Rows per term and update for stochastic optimizers (1: single samples), or a mapping by term; None: all rows.
+        The loss is then evaluated on all rows once per epoch, or every `evaluate_every` updates.
     replacement
         Whether batches are drawn with replacement.
     generator, seed
@@ -116,8 +115,6 @@ class Trainer:
         self.history = History()
         self.state = TrainingState()
         self._started: float | None = None
-        if objective.parameters().device.type == "cpu":
-            keep_heap()
 
     @property
     def iteration(self) -> int:
