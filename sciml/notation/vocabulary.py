@@ -55,9 +55,9 @@ class At(sympy.Expr):
     """
 
     is_commutative = True  # pyright: ignore[reportAssignmentType]
-    is_real = True
+    is_real = True  # pyright: ignore[reportAssignmentType]
     is_number = False  # pyright: ignore[reportAssignmentType]
-    _diff_wrt = True  # so that SymPy can differentiate a condition by u(1, t): is it linear?
+    _diff_wrt = True  # pyright: ignore[reportAssignmentType]  # so that conditions can be differentiated by u(1, t)
 
     def __new__(cls, expression: sympy.Expr, place: Any) -> At:  # noqa: D102
         if isinstance(place, (tuple, list, sympy.Tuple)):
@@ -319,11 +319,11 @@ class Vocabulary:
         for stem in (*self.unknowns, *self.functions):
             if name.startswith(stem + "_") and name != stem:
                 axes = self.functions.get(stem, self.coordinates)
-                found.extend((stem, counts) for counts in _splits(name[len(stem) + 1 :], axes))
+                found.extend((stem, counts) for counts in splits(name[len(stem) + 1 :], axes))
         return found
 
 
-def _splits(text: str, axes: Sequence[str]) -> list[dict[str, int]]:
+def splits(text: str, axes: Sequence[str]) -> list[dict[str, int]]:
     """All ways to read a text as a product of axis names, as orders by axis in the order of the axes."""
     # ways[i]: the distinct orders with which the first i characters can be read (dynamic programming, no backtracking).
     ways: list[set[tuple[int, ...]]] = [{(0,) * len(axes)}, *(set() for _ in text)]
