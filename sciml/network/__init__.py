@@ -3,10 +3,12 @@
 from sciml.network.activations import Activation, ReLU, Sigmoid, Sine, Softplus, Tanh, activation, activation_names
 from sciml.network.embeddings import Cosine, Embedding, Fourier, Periodic, embedding_from_dict
 from sciml.network.general import GeneralTape
-from sciml.network.jets import InputJet, MLPTape, Tape, jet, lift, record
+from sciml.network.jets import jet, record
 from sciml.network.mlp import MLP
 from sciml.network.multiindex import Index, IndexSet, closure, index_set
 from sciml.network.parameters import flat_parameters, load_flat
+from sciml.network.tape import Tape
+from sciml.network.taylor import InputJet, MLPTape, lift
 
 __all__ = [
     "MLP",

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vjp, vmap
 
 from sciml.errors import ArgumentError
-from sciml.network.jets import Tape
 from sciml.network.multiindex import Index, index_set
+from sciml.network.tape import Tape
 
 __all__ = ["GeneralTape", "jet_general", "record_general"]
 

@@ -17,8 +17,9 @@ from sciml.network.embeddings import Embedding, embedding_from_dict
 from sciml.network.parameters import flat_parameters, load_flat
 
 if TYPE_CHECKING:
-    from sciml.network.jets import InputJet, Tape
     from sciml.network.multiindex import Index
+    from sciml.network.tape import Tape
+    from sciml.network.taylor import InputJet
 
 __all__ = ["MLP", "InputLayer", "Layer"]
 
@@ -219,7 +220,7 @@ class MLP(nn.Module):
 
     def lift(self, x: Tensor, indices: Sequence[Index]) -> InputJet:
         """Return the part of a jet that does not depend on the parameters; see `sciml.network.lift`."""
-        from sciml.network.jets import lift
+        from sciml.network.taylor import lift
 
         return lift(self, x, indices)
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacfwd
 
 from sciml.errors import ArgumentError, closest
-from sciml.network.jets import InputJet, lift, record
+from sciml.network.jets import record
 from sciml.network.mlp import MLP
 from sciml.network.parameters import flat_parameters, load_flat
+from sciml.network.taylor import InputJet, lift
 from sciml.training.objective import Objective, Rows, sum_tensors
 
 __all__ = ["FitObjective", "ModuleObjective"]
