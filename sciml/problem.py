@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -288,14 +289,30 @@ class Problem:
 
     def labelled(self, *, name: str, description: str, origin: Mapping[str, Any] | None) -> Problem:
         """Return the same problem under another name; `origin` says where it was loaded from."""
-        copy = object.__new__(Problem)
-        for key, value in self.__dict__.items():
-            object.__setattr__(copy, key, value)
         labels = {"name": name, "description": description}
         declared = {**self._declared, **labels}  # type: ignore[attr-defined]
-        for key, value in {**labels, "origin": origin, "_declared": declared}.items():
-            object.__setattr__(copy, key, value)
+        return self._copy(**labels, origin=origin, _declared=declared)
+
+    def _copy(self, **changes: Any) -> Problem:
+        copy = object.__new__(Problem)
+        copy.__dict__.update(self.__dict__, **changes)
         return copy
+
+    def windowed(self, lower: float, upper: float) -> Problem:
+        """Return the problem on the window [lower, upper] of its time; what was asked initially is asked at `lower`.
+
+        The data of the conditions stay as they are: a solver that marches through windows brings its own.
+        """
+        if self.time is None:
+            raise ProblemError("only a problem with a time coordinate has time windows")
+        i, first = self.domain.index(self.time), self.domain.interval(self.time)[0]
+        bounds = [list(side) for side in (self.domain.lower, self.domain.upper)]
+        bounds[0][i], bounds[1][i] = lower, upper
+        moved = [
+            replace(c, place=MappingProxyType({**c.place, self.time: lower})) if c.place.get(self.time) == first else c
+            for c in self.conditions
+        ]
+        return self._copy(domain=Box(self.coordinates, *map(tuple, bounds)), conditions=tuple(moved))
 
     def to_dict(self) -> dict[str, Any]:
         """The declaration as JSON-able text; callables are named in "callables" and cannot be written."""

@@ -12,18 +12,22 @@ the loss; they are the ansatz's `soft` conditions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import sympy
+from torch import Tensor
 
-from sciml.notation import to_numpy
+from sciml.notation import Partial, to_numpy
 from sciml.problem import Condition, Problem
 
-__all__ = ["Ansatz", "build_ansatz"]
+__all__ = ["Ansatz", "Trace", "build_ansatz", "continued"]
+
+# Values [A, N] of partials at points [N, d]: what a former time window hands over to the next.
+Trace = Callable[[Sequence[Partial], Tensor], Tensor]
 
 _XI = sympy.Symbol("xi", real=True)
 
@@ -38,6 +42,8 @@ class Ansatz:
     g, d : formulas in the coordinates for each unknown; parameters are numbers already.
     scale : a positive number for each unknown, the size of g where g does not vanish.
     features : for each coordinate, in order, the formulas through which the network sees it, of size about 1.
+    trace : in a later time window that starts at T, the former window's solution; then
+        `u = g + sum_k (t - T)**k/k! * d^k trace/dt^k(x, T) + scale*d*N`, where g has vanishing initial values.
     hard, soft : the conditions that every network meets, and those that the loss must ask for.
     """
 
@@ -48,6 +54,8 @@ class Ansatz:
     features: tuple[tuple[sympy.Expr, ...], ...]
     hard: tuple[Condition, ...]
     soft: tuple[Condition, ...]
+    harmonics: int = 1
+    trace: Trace | None = None
 
     @cached_property
     def inputs(self) -> tuple[sympy.Expr, ...]:
@@ -94,9 +102,42 @@ def build_ansatz(problem: Problem, *, harmonics: int = 1, exact: bool = True) ->
     return ansatz
 
 
-def _attempt(problem: Problem, harmonics: int, softened: set[str]) -> Ansatz:
+def continued(ansatz: Ansatz, lower: float, upper: float, trace: Trace | None) -> Ansatz | None:
+    """Restrict an ansatz to the time window [lower, upper], continuing a former window.
+
+    Parameters
+    ----------
+    ansatz : that of the whole problem.
+    trace : solution of the former window, or None in the first one.
+
+    Returns
+    -------
+    The window's ansatz, or None where windows are not possible: no time, an initial condition that is not exact, or a
+    condition that couples times.
+    """
+    problem, time = ansatz.problem, ansatz.problem.time
+    timed = [c for c in problem.conditions if time in c.place]
+    if time is None or any(c.kind != "initial" or c in ansatz.soft for c in timed):
+        return None
+    softened = {c.name for c in ansatz.soft}
+    made = _attempt(problem, ansatz.harmonics, softened, (lower, upper), trace)
+    return replace(made, scale=ansatz.scale)
+
+
+def _attempt(
+    problem: Problem,
+    harmonics: int,
+    softened: set[str],
+    window: tuple[float, float] | None = None,
+    trace: Trace | None = None,
+) -> Ansatz:
+    if window is not None:
+        problem = problem.windowed(*window)
     periodic = problem.periodic
     data = [datum for c in problem.conditions if c.name not in softened if (datum := _datum(c, problem)) is not None]
+    if trace is not None:
+        zero = sympy.Integer(0)
+        data = [replace(datum, value=zero) if datum.coordinate == problem.time else datum for datum in data]
     data = [datum for datum in data if datum.coordinate not in periodic]
     flat = {(c, end): _flat_end(data, problem.unknowns, c, end) for c in problem.coordinates for end in (0, 1)}
     data = [datum for datum in data if _attainable(datum, data, flat)]
@@ -123,7 +164,7 @@ def _attempt(problem: Problem, harmonics: int, softened: set[str]) -> Ansatz:
     met = {datum.condition.name for datum in data}
     hard = tuple(c for c in problem.conditions if c.name in met or _periodic_in(c, periodic))
     soft = tuple(c for c in problem.conditions if c not in hard)
-    return Ansatz(problem, g, d, scale, features, hard, soft)
+    return Ansatz(problem, g, d, scale, features, hard, soft, harmonics, trace)
 
 
 def _periodic_in(condition: Condition, periodic: frozenset[str]) -> bool:

@@ -7,13 +7,12 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
-from torch import nn
 
 from sciml.errors import ArgumentError
 from sciml.network import MLP
 from sciml.notation import Partial
-from sciml.pinn.ansatz import Ansatz, build_ansatz
-from sciml.pinn.residual import Field
+from sciml.pinn.ansatz import build_ansatz, continued
+from sciml.pinn.piece import Piece, evaluate
 from sciml.problem import Problem
 from sciml.solution import Evaluator
 
@@ -22,48 +21,57 @@ __all__ = ["NetworkEvaluator"]
 
 @final
 class NetworkEvaluator(Evaluator):
-    """Evaluate `u = g + s*d*N(features)` and its derivatives.
+    """Evaluate `u = g + s*d*N(features)` and its derivatives, in one or several time windows.
 
     Parameters
     ----------
-    ansatz : the exact conditions.
-    network : a module from features [N, F] to outputs [N, unknowns].
+    pieces : consecutive windows.
     options : the keywords with which the ansatz was built, for `restore`.
     """
 
     kind: ClassVar[str] = "network"
 
-    def __init__(self, ansatz: Ansatz, network: nn.Module, options: Mapping[str, Any]) -> None:
-        self.ansatz = ansatz
-        self.network = network
+    def __init__(self, pieces: Sequence[Piece], options: Mapping[str, Any]) -> None:
+        self.pieces = tuple(pieces)
         self._options = dict(options)
-        self._fields: dict[tuple[Partial, ...], Field] = {}
 
     def evaluate(self, partials: Sequence[Partial], points: np.ndarray) -> np.ndarray:
         """Return the partials [len(partials), N] at points [N, d]."""
-        key = tuple(partials)
-        if key not in self._fields:
-            self._fields[key] = Field(self.ansatz, key)
-        field = self._fields[key]
-        like = next(self.network.parameters())
-        block = field.block(torch.as_tensor(points, dtype=like.dtype, device=like.device))
-        with torch.no_grad():
-            values = field.values(block, field.network_jet(self.network, block))
-        return values.to("cpu", torch.float64).numpy()
+        like = next(self.pieces[0].network.parameters())
+        place = torch.as_tensor(points, dtype=like.dtype, device=like.device)
+        return evaluate(self.pieces, partials, place).to("cpu", torch.float64).numpy()
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return the parameters and buffers by name, and the architecture."""
-        if not isinstance(self.network, MLP):
-            raise ArgumentError(
-                f"network: only an MLP can be saved, not {type(self.network).__name__}; save its state_dict yourself"
-            )
-        arrays = {name: value.detach().cpu().numpy() for name, value in self.network.state_dict().items()}
-        return arrays, {"architecture": self.network.description(), "ansatz": self._options}
+        """Return parameters and buffers by window and name, the windows' bounds and the architecture."""
+        arrays: dict[str, np.ndarray] = {}
+        windows = []
+        for number, piece in enumerate(self.pieces):
+            if not isinstance(piece.network, MLP):
+                kind = type(piece.network).__name__
+                raise ArgumentError(f"network: only an MLP can be saved, not {kind}; save its state_dict yourself")
+            values = piece.network.state_dict().items()
+            arrays |= {f"{number}.{name}": value.detach().cpu().numpy() for name, value in values}
+            problem = piece.ansatz.problem
+            windows.append(None if problem.time is None else list(problem.domain.interval(problem.time)))
+        architecture = self.pieces[0].network.description()
+        return arrays, {"architecture": architecture, "ansatz": self._options, "windows": windows}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any], problem: Problem) -> NetworkEvaluator:
-        """Rebuild the ansatz from the problem and the network from its arrays."""
-        network = MLP.from_description(rest["architecture"])
-        network.load_state_dict({name: torch.as_tensor(np.array(value)) for name, value in arrays.items()})
+        """Rebuild the ansatz of each window from the problem and the networks from their arrays."""
         options = dict(rest["ansatz"])
-        return cls(build_ansatz(problem, **options), network, options)
+        whole = build_ansatz(problem, **options)
+        pieces: list[Piece] = []
+        for number, bounds in enumerate(rest["windows"]):
+            network = MLP.from_description(rest["architecture"])
+            start = f"{number}."
+            state = {k[len(start) :]: torch.as_tensor(np.array(v)) for k, v in arrays.items() if k.startswith(start)}
+            network.load_state_dict(state)
+            ansatz = whole
+            if len(rest["windows"]) > 1:
+                made = continued(whole, float(bounds[0]), float(bounds[1]), pieces[-1].trace if pieces else None)
+                if made is None:
+                    raise ValueError("this problem has no time windows")
+                ansatz = made
+            pieces.append(Piece(ansatz, network))
+        return cls(pieces, options)

@@ -95,6 +95,7 @@ class Field:
         self._features = to_torch(list(ansatz.inputs), symbols)
         self._width = len(ansatz.inputs)
         self._g = to_torch([derivative(ansatz.g[p.unknown], p.orders) for p in self.partials], symbols, functions)
+        self._handed = None if ansatz.trace is None else _Handover(ansatz, self.partials)
         places, expressions = [], []
         for a, partial in enumerate(self.partials):
             for c, beta in enumerate(self.indices):
@@ -114,6 +115,8 @@ class Field:
         inputs = torch.stack(self._inputs(*columns)).reshape(len(self.indices), self._width, -1)
         g = torch.stack(self._g(*columns))
         factors = points.new_zeros((len(self.partials), len(self.indices), len(points)))
+        if self._handed is not None:
+            g += self._handed(points)
         for (a, c), value in zip(self._places, self._factors(*columns), strict=True):
             factors[a, c] = value
         return Block(columns, inputs.transpose(1, 2).contiguous(), g, factors)
@@ -140,6 +143,45 @@ class Field:
         result = slopes.new_zeros((slopes.shape[0], len(self.indices), block.size, width))
         for a, output in enumerate(self.outputs):
             result[..., output].addcmul_(slopes[:, a, None, :], block.factors[a])
+        return result
+
+
+@final
+class _Handover:
+    """The part of the partials that the former time window fixes: sum_k (t - T)**k/k! d^k trace/dt^k at (x, T)."""
+
+    def __init__(self, ansatz: Ansatz, partials: Sequence[Partial]) -> None:
+        problem = ansatz.problem
+        assert ansatz.trace is not None
+        assert problem.time is not None
+        self._trace = ansatz.trace
+        self._axis = problem.domain.index(problem.time)
+        self._start = problem.domain.interval(problem.time)[0]
+        self._count = len(partials)
+        given = [c.solved(problem.vocabulary) for c in ansatz.hard if c.kind == "initial"]
+        known = [partial for solved in given if solved is not None for partial in (solved[0],)]
+        self._wanted: list[Partial] = []
+        self._terms: list[tuple[int, int, int]] = []
+        for a, partial in enumerate(partials):
+            low = partial.orders[self._axis]
+            for k in sorted(p.orders[self._axis] for p in known if p.unknown == partial.unknown):
+                if k >= low:
+                    orders = tuple(k if i == self._axis else order for i, order in enumerate(partial.orders))
+                    self._terms.append((a, k - low, len(self._wanted)))
+                    self._wanted.append(Partial(partial.unknown, orders))
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """Return [A, N] at points [N, d]."""
+        place = points.clone()
+        place[:, self._axis] = self._start
+        elapsed = points[:, self._axis] - self._start
+        result = points.new_zeros((self._count, len(points)))
+        if not self._wanted:
+            return result
+        # Without space coordinates every point has the same trace.
+        values = self._trace(self._wanted, place if points.shape[1] > 1 else place[:1])
+        for a, power, row in self._terms:
+            result[a] += values[row] * elapsed**power / math.factorial(power)
         return result
 
 

@@ -1,0 +1,279 @@
+"""Forward solution in time windows: how many there must be, passes of growing accuracy, and the estimated error."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from sciml.notation import Partial
+from sciml.pinn.ansatz import Ansatz, continued
+from sciml.pinn.piece import evaluate
+from sciml.pinn.plan import Plan
+from sciml.pinn.window import Window
+from sciml.solution import Status
+from sciml.training import Evaluation, Optimizer, TrainingStatus
+
+__all__ = ["Limits", "March"]
+
+Progress = Callable[[Mapping[str, Any]], None]
+# States are compared whose mean squared residuals differ by this factor or more: three in the residual.
+LOSS_RATIO = 9.0
+MONITOR = 2048
+_STATUS = {
+    TrainingStatus.CONVERGED: Status.CONVERGED,
+    TrainingStatus.BUDGET: Status.BUDGET,
+    TrainingStatus.ITERATIONS: Status.ITERATIONS,
+    TrainingStatus.STAGNATED: Status.STAGNATED,
+    TrainingStatus.DIVERGED: Status.DIVERGED,
+}
+
+
+@final
+@dataclass(frozen=True)
+class Limits:
+    """When a solution ends: tolerance for the estimate, seconds since `start`, optimizer steps."""
+
+    tol: float
+    budget: float | None
+    iterations: int | None
+    start: float
+
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.start
+
+    def left(self) -> float | None:
+        """Seconds left, at least a millisecond, or None without a budget."""
+        return None if self.budget is None else max(self.budget - self.seconds(), 1e-3)
+
+    def spent(self, steps: int) -> TrainingStatus | None:
+        """Which limit is met, if one is."""
+        if self.budget is not None and self.seconds() >= self.budget:
+            return TrainingStatus.BUDGET
+        if self.iterations is not None and steps >= self.iterations:
+            return TrainingStatus.ITERATIONS
+        return None
+
+
+@final
+@dataclass
+class March:
+    """Train windows one after another, pass after pass.
+
+    The whole interval is tried first. If the residual has not fallen enough after a number of steps, the window is
+    halved, and so on; a window that went easily is followed by a longer one. When the end is reached, the windows are
+    trained again from where they are, to a smaller residual. The change from pass to pass, growth of errors from window
+    to window included, estimates the error of the former pass. With a single window there are no passes: its state is
+    compared with the latest earlier one whose residual was at least three times larger.
+
+    Parameters
+    ----------
+    ansatz : of the whole problem.
+    network : the first network; later windows start from a copy of the former's.
+    plan : schedule.
+    make_optimizer : gives a new optimizer for each window.
+    generator : of points.
+    limits, progress : see `sciml.pinn.solve`.
+    """
+
+    ansatz: Ansatz
+    network: nn.Module
+    plan: Plan
+    make_optimizer: Callable[[], Optimizer]
+    generator: torch.Generator
+    limits: Limits
+    progress: Progress | None = None
+    windows: list[Window] = field(default_factory=list)
+    estimate: float | None = None
+    history: dict[str, list[float]] = field(default_factory=dict)
+    discarded: int = 0
+
+    def __post_init__(self) -> None:
+        self._initial = deepcopy(self.network)
+        self._reported = -math.inf
+        self._met = 0
+        box = self.ansatz.problem.domain
+        unit = torch.quasirandom.SobolEngine(box.dimension, scramble=True, seed=1).draw(MONITOR, dtype=torch.float64)
+        like = next(self.network.parameters())
+        self._points = (torch.tensor(box.lower) + torch.tensor(box.lengths) * unit).to(like)
+        self._values = [Partial(u, (0,) * box.dimension) for u in self.ansatz.problem.unknowns]
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps so far, those of windows that had to be halved included."""
+        return self.discarded + sum(window.steps for window in self.windows)
+
+    def run(self) -> tuple[Status, str]:
+        """Solve; returns the status and a message (empty: the status's own advice)."""
+        interval = self._interval()
+        if interval is None:
+            first, splittable = self.ansatz, False
+        else:
+            made = continued(self.ansatz, *interval, None)
+            first, splittable = (self.ansatz, False) if made is None else (made, True)
+        window = self._window(first)
+        self.windows = [window]
+        status = self._alone(window, splittable)
+        if status is None:
+            assert interval is not None
+            self.discarded += window.steps
+            self.windows = []
+            status = self._passes(*interval)
+        return self._verdict(status)
+
+    def values(self, points: Tensor) -> Tensor:
+        """Return all unknowns [U, N] at points [N, d]."""
+        return evaluate([window.piece for window in self.windows], self._values, points)
+
+    # -- one window ------------------------------------------------------------------------------------------------
+
+    def _alone(self, window: Window, splittable: bool) -> TrainingStatus | None:
+        """Train a window over the whole interval; None means that it has to be halved."""
+        past: list[tuple[float, Tensor]] = []
+        split = False
+
+        def decide(evaluation: Evaluation) -> bool:
+            nonlocal past, split
+            values = self.values(self._points)
+            size = float(values.norm())
+            earlier = [old for loss, old in past if loss >= LOSS_RATIO * evaluation.loss]
+            if earlier and size > 0:
+                self.estimate = float((values - earlier[-1]).norm()) / size
+            # States whose loss a later one undercuts less than that are of no use: keep the losses decreasing.
+            past = [(loss, old) for loss, old in past if loss > evaluation.loss]
+            past.append((evaluation.loss, values))
+            self._note(window, evaluation, "")
+            split = splittable and self._hopeless(window, evaluation)
+            return split or self._twice()
+
+        status = window.train(decide, self.limits.left(), self.limits.iterations)
+        return None if split else status
+
+    def _hopeless(self, window: Window, evaluation: Evaluation) -> bool:
+        return window.steps >= self.plan.trial_steps and evaluation.loss > self.plan.trial_loss
+
+    def _twice(self) -> bool:
+        self._met = self._met + 1 if self.estimate is not None and self.estimate <= self.limits.tol else 0
+        return self._met >= 2
+
+    # -- several windows -------------------------------------------------------------------------------------------
+
+    def _passes(self, lower: float, upper: float) -> TrainingStatus:
+        target = max(self.limits.tol**2, 1e-6)
+        status = self._first_pass(lower, upper, target)
+        before = self.values(self._points)
+        while status is None:
+            target *= 1e-2
+            for number, window in enumerate(self.windows):
+                status = self._train(window, number, target, self.limits.left()) or status
+                if self.limits.spent(self.steps) is not None:
+                    return self.limits.spent(self.steps) or status or TrainingStatus.BUDGET
+            if status is TrainingStatus.DIVERGED:
+                return status
+            now = self.values(self._points)
+            self.estimate = float((now - before).norm() / now.norm().clamp_min(1e-300))
+            before = now
+            if self.estimate <= self.limits.tol:
+                return TrainingStatus.CONVERGED
+            # The error follows the residual, the loss its square.
+            target *= min(1.0, max(1e-4, (10 * self.limits.tol / self.estimate) ** 2))
+        return status
+
+    def _first_pass(self, lower: float, upper: float, target: float) -> TrainingStatus | None:
+        """March from lower to upper, with windows as long as they go; afterwards `windows` cover the interval."""
+        start, length = lower, (upper - lower) / 2
+        network = self._initial
+        while start < upper:
+            remaining = upper - start
+            length = remaining / max(1, round(remaining / length + 0.3))
+            end = upper if length > 0.999 * remaining else start + length
+            made = continued(self.ansatz, start, end, self.windows[-1].piece.trace if self.windows else None)
+            assert made is not None
+            window = self._window(made, network)
+            left = self.limits.left()
+            share = None if left is None else max(1.2 * left * (end - start) / remaining, 0.05)
+            self.windows.append(window)
+            smallest = (upper - lower) / self.plan.most_windows
+            limit = self.limits.spent(self.steps)
+            if limit is None:
+                ended = self._train(window, len(self.windows) - 1, target, share, split=length > 2 * smallest)
+                if ended is TrainingStatus.DIVERGED and length <= 2 * smallest:
+                    return ended
+                if ended in (TrainingStatus.STAGNATED, TrainingStatus.DIVERGED) and length > 2 * smallest:
+                    self.discarded += window.steps
+                    self.windows.pop()
+                    length /= 2
+                    continue
+                if window.steps < self.plan.trial_steps / 2:
+                    length *= 1.5
+            else:
+                # No time is left: the rest of the interval is covered by the continued initial state.
+                length = remaining
+            start, network = end, window.piece.network
+        return self.limits.spent(self.steps)
+
+    def _train(
+        self, window: Window, number: int, target: float, budget: float | None, split: bool = False
+    ) -> TrainingStatus | None:
+        """Train to a target loss; None means that it was met."""
+        stage = f"window {number + 1}, "
+        hopeless = False
+
+        def decide(evaluation: Evaluation) -> bool:
+            nonlocal hopeless
+            self._note(window, evaluation, stage)
+            hopeless = split and self._hopeless(window, evaluation)
+            return hopeless or evaluation.loss <= target
+
+        iterations = None if self.limits.iterations is None else max(self.limits.iterations - self.steps, 1)
+        status = window.train(decide, budget, iterations)
+        if hopeless:
+            return TrainingStatus.STAGNATED
+        # A window that used up its share of the time, or cannot do better, is left as good as it is.
+        return status if status is TrainingStatus.DIVERGED else None
+
+    # -- common ----------------------------------------------------------------------------------------------------
+
+    def _interval(self) -> tuple[float, float] | None:
+        problem = self.ansatz.problem
+        return None if problem.time is None else problem.domain.interval(problem.time)
+
+    def _window(self, ansatz: Ansatz, network: nn.Module | None = None) -> Window:
+        network = self.network if network is None else deepcopy(network)
+        return Window(ansatz, network, self.plan, self.make_optimizer(), self.generator)
+
+    def _verdict(self, status: TrainingStatus) -> tuple[Status, str]:
+        found = _STATUS[status]
+        if found in (Status.CONVERGED, Status.DIVERGED):
+            return found, ""
+        if self.estimate is None:
+            return found, "There is no error estimate yet: the residual has not fallen far enough. " + found.advice
+        missed = f"The estimated error {self.estimate:.1e} misses tol = {self.limits.tol:.1e}. "
+        return found, missed + found.advice
+
+    def _note(self, window: Window, evaluation: Evaluation, stage: str) -> None:
+        seconds = self.limits.seconds()
+        row = {"iteration": float(self.steps), "seconds": seconds, "loss": evaluation.loss}
+        row |= {f"loss: {name}": value for name, value in evaluation.terms.items()}
+        for name, value in row.items():
+            self.history.setdefault(name, []).append(value)
+        if self.progress is None or seconds - self._reported < 0.2:
+            return
+        self._reported = seconds
+        self.progress(
+            {
+                "iteration": self.steps,
+                "seconds": seconds,
+                "loss": evaluation.loss,
+                "terms": dict(evaluation.terms),
+                "estimate": self.estimate,
+                "stage": f"{stage}{window.objective.size} points",
+            }
+        )

@@ -1,0 +1,82 @@
+"""Which network and which schedule of points suit a problem; the choices were measured in benchmarks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+from torch import nn
+
+from sciml.errors import ArgumentError
+from sciml.problem import Problem
+
+__all__ = ["Plan", "plan_for"]
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """A network and a schedule.
+
+    Attributes
+    ----------
+    width, depth, activation : of the MLP.
+    harmonics : of each periodic coordinate.
+    levels : numbers of points as multiples of parameters per unknown; the next level is taken when the loss on fresh
+        points has not halved twice in a row.
+    periods : steps between redraws of the points, for each level (of Levenberg-Marquardt; first-order rules take 25
+        times as many).
+    patience : redraws without halving after which the last level counts as stagnated.
+    trial_steps, trial_loss : a time window whose loss is larger than this after so many steps is halved.
+    most_windows : the shortest window is this fraction of the interval.
+    """
+
+    width: int
+    depth: int
+    activation: str = "tanh"
+    harmonics: int = 1
+    levels: tuple[float, ...] = (1.5, 3.5, 6.0, 10.0)
+    periods: tuple[int, ...] = (3, 5, 10, 20)
+    patience: int = 12
+    trial_steps: int = 60
+    trial_loss: float = 1e-3
+    most_windows: int = 128
+
+    @property
+    def text(self) -> str:
+        """The network in words."""
+        return f"{self.width}x{self.depth} {self.activation}"
+
+
+def plan_for(problem: Problem, network: str | nn.Module | None = None) -> Plan:
+    """Choose a plan by the number of coordinates and the kind of equation.
+
+    Parameters
+    ----------
+    network : "12x5" (width x hidden layers), optionally with an activation, "12x5 sin"; else the choice is free.
+
+    Raises
+    ------
+    ArgumentError : for text that is not of that form.
+    """
+    order = max(problem.order(u, c) for u in problem.unknowns for c in problem.space or problem.coordinates)
+    dimension = problem.domain.dimension
+    if dimension == 1:
+        plan = Plan(10, 3)
+    elif dimension == 2:
+        plan = Plan(20, 2) if problem.time is None else Plan(12, 5)
+    else:
+        plan = Plan(16, 3)
+    if problem.periodic:
+        plan = replace(plan, harmonics=3 if order >= 3 else 1)
+    if order >= 3:
+        plan = replace(plan, activation="sin")
+    return _parsed(network, plan) if isinstance(network, str) else plan
+
+
+def _parsed(text: Any, plan: Plan) -> Plan:
+    match = re.fullmatch(r"\s*(\d{1,4})\s*[xX]\s*(\d{1,2})(?:\s+([a-z]+))?\s*", text)
+    if match is None or int(match[1]) < 1 or int(match[2]) < 1:
+        raise ArgumentError(f"network must be 'WIDTHxDEPTH' such as '12x5' or '12x5 sin', or a module, got {text!r}")
+    return replace(plan, width=int(match[1]), depth=int(match[2]), activation=match[3] or plan.activation)
