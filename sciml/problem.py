@@ -171,7 +171,7 @@ class Problem:
     @property
     def time(self) -> str | None:
         """Name of the time coordinate, or None for a stationary problem."""
-        return self.vocabulary.time
+        return self.vocabulary.time if self.vocabulary.time in self.coordinates else None
 
     @property
     def space(self) -> tuple[str, ...]:
