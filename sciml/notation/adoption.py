@@ -212,9 +212,7 @@ def _in_text(text: str, coordinates: Sequence[str], known: set[str], applied: bo
         if token.kind != "name" or token.text in known:
             continue
         stem = _stem(token.text, coordinates)
-        own = (
-            token.text in FUNCTIONS or token.text in SYNONYMS or token.text in ("d", "laplacian", "where", "piecewise")
-        )
+        own = token.text in _OWN or token.text in FUNCTIONS or token.text in SYNONYMS or token.text in CONSTANTS
         if token.primes:
             found.append(token.text)
         elif stem:
