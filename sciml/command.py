@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TextIO, final
 
-from sciml.errors import ArgumentError, NotationError, ScimlError, SolveError, closest
+from sciml.errors import ArgumentError, NotationError, ProblemWarning, ScimlError, SolveError, closest
 
 __all__ = [
     "Arguments",
@@ -186,8 +186,7 @@ def run(command: str, main: Callable[[Sequence[str]], int], argv: Sequence[str])
         with warnings.catch_warnings():
             # Warnings of this package are for the user and get one line each; those of libraries are noise here.
             warnings.simplefilter("ignore")
-            warnings.filterwarnings("always", module=r"sciml\b")
-            warnings.filterwarnings("always", category=_problem_warning())
+            warnings.filterwarnings("always", category=ProblemWarning)
             warnings.showwarning = _show_warning
             return main(argv)
     except KeyboardInterrupt:
@@ -205,12 +204,13 @@ def run(command: str, main: Callable[[Sequence[str]], int], argv: Sequence[str])
     except MemoryError:
         print(f"sciml.{command}: not enough memory for this problem at this accuracy", file=sys.stderr)
         return NOT_CONVERGED
-
-
-def _problem_warning() -> type[Warning]:
-    from sciml.errors import ProblemWarning
-
-    return ProblemWarning
+    except Exception as error:
+        if "--traceback" in argv:
+            raise
+        first = (str(error).splitlines() or [""])[0]
+        print(f"sciml.{command}: internal error, {type(error).__name__}: {_shortened(first)}", file=sys.stderr)
+        print("  this is a fault of the program; --traceback shows where it happened", file=sys.stderr)
+        return NOT_CONVERGED
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

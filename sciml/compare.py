@@ -23,6 +23,7 @@ OPTIONS = (
     Option("out", "directory for the results (runs/NAME)", "DIR"),
     Option("json", "print one JSON object on stdout, and everything else on stderr"),
     Option("list", "list the bundled problems"),
+    Option("traceback", "show where in the program an unexpected error happened"),
     Option("version", "print the version"),
     Option("help", "print this text"),
 )
@@ -60,11 +61,13 @@ def _compare(arguments: Arguments) -> int:
     problem = requested_problem(arguments, "compare")
     problem.check_forward()
     from sciml.comparison import compare, reference
-    from sciml.report import describe_problem, json_text, prepare_directory, versions, write_json
+    from sciml.report import describe_problem, json_text, results_directory, versions, write_json
 
-    directory = prepare_directory(arguments.get("out") or f"runs/{directory_name(problem)}")
     budget = arguments.get("budget", BUDGET)
-    with redirect_stdout(sys.stderr if arguments.get("json") else sys.stdout):
+    with (
+        results_directory(arguments.get("out") or f"runs/{directory_name(problem)}") as directory,
+        redirect_stdout(sys.stderr if arguments.get("json") else sys.stdout),
+    ):
         print(describe_problem(problem), flush=True)
         with Progress("reference") as progress:
             against = reference(problem, budget=max(budget, REFERENCE_BUDGET), progress=progress)

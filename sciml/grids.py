@@ -138,7 +138,10 @@ def real_array(value: Any, what: str) -> np.ndarray:
     """Return a finite floating array from numbers, sequences, arrays or tensors."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ArgumentError(f"{what} must be an array of real numbers, but its rows differ in length") from None
     if array.dtype.kind not in "fiu":
         raise ArgumentError(f"{what} must be real numbers, not {type(value).__name__} of {array.dtype}")
     if array.dtype not in (np.float32, np.float64):

@@ -41,6 +41,7 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": 300,
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
+    "svg.hashsalt": "sciml",
 }
 
 # Okabe and Ito: blue, vermillion, green, purple, orange, sky blue; black is kept for totals.

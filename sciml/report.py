@@ -6,7 +6,8 @@ import importlib.metadata
 import json
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sciml.problem import Problem
     from sciml.solution import Solution
 
-__all__ = ["Results", "describe_problem", "failure", "json_text", "prepare_directory", "versions", "write_json"]
+__all__ = ["Results", "describe_problem", "failure", "json_text", "results_directory", "versions", "write_json"]
 
 
 @final
@@ -145,9 +146,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def prepare_directory(path: str | Path) -> Path:
-    """Make the directory of results, before hours of work could be lost for want of it."""
+@contextmanager
+def results_directory(path: str | Path) -> Iterator[Path]:
+    """Make the directory of results before hours of work could be lost for want of it; none is left behind empty."""
     directory = Path(path)
+    made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / ".writable"
@@ -155,7 +158,12 @@ def prepare_directory(path: str | Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise ArgumentError(f"--out: nothing can be written to {str(path)!r}: {error.strerror or error}") from None
-    return directory
+    try:
+        yield directory
+    finally:
+        with suppress(OSError):  # not empty, as it should be
+            for folder in made:
+                folder.rmdir()
 
 
 def describe_problem(problem: Problem) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml.command import Arguments, Option
-from sciml.errors import ArgumentError, ProblemError, UnknownProblemError, closest
+from sciml.errors import ArgumentError, NotationError, UnknownProblemError, closest
 
 if TYPE_CHECKING:
     from sciml.problem import Problem
@@ -145,7 +145,8 @@ def _typed(
     if not domain:
         raise ArgumentError("equations need the intervals of their coordinates, for example --domain x=0:1 t=0:1")
     coordinates = tuple(domain)
-    conditions = [text for text in texts if is_condition(text, coordinates)]
+    unknowns = (*(arguments.get("unknowns") or ()), *_differentiated(texts, coordinates))
+    conditions = [text for text in texts if is_condition(text, coordinates, unknowns)]
     equations = [text for text in texts if text not in conditions]
     if not equations:
         raise ArgumentError(f"there are only conditions and no equation, such as 'u_t = u_xx' (got {texts[0]!r})")
@@ -167,18 +168,49 @@ def _typed(
     )
 
 
-def is_condition(text: str, coordinates: Sequence[str]) -> bool:
-    """Whether a text applies an unknown at a place, as `u_t(x, 0) = 0`, `u(boundary) = 0` and `x'(0) = 1` do."""
-    from sciml.notation import FUNCTIONS
+def is_condition(text: str, coordinates: Sequence[str], unknowns: Sequence[str] = ()) -> bool:
+    """Whether a text places an unknown, as `u_t(x, 0) = 0`, `u(boundary) = 0` and `x'(0) = 1` do.
+
+    Parameters
+    ----------
+    text : as typed.
+    coordinates : names in the order of arguments; `u(x, t)` with exactly these is the field and no place.
+    unknowns : names that can be placed; any name that is no function of the notation if empty.
+    """
+    from sciml.notation.functions import FUNCTIONS, SYNONYMS
 
     for match in _APPLIED.finditer(text):
         name, primes = match.groups()
-        if not primes and (name in FUNCTIONS or name in ("laplacian", "d", "pi", "e", "E")):
+        arguments = [part.strip() for part in _inside_parentheses(text, match.end())]
+        known = name in FUNCTIONS or name in SYNONYMS or name in ("laplacian", "d")
+        if (known and not primes) or arguments == list(coordinates):
             continue
-        inside = _inside_parentheses(text, match.end())
-        if [part.strip() for part in inside] != list(coordinates):
+        if unknowns and _stem(name, coordinates) not in unknowns and name not in unknowns:
+            continue
+        # A place is a coordinate or a constant: in sine(2*t), a misspelt function, the coordinate is inside a formula.
+        words = [set(re.findall(r"[A-Za-z_]\w*", part)) for part in arguments]
+        if all(
+            part in coordinates or not found & set(coordinates) for part, found in zip(arguments, words, strict=True)
+        ):
             return True
     return False
+
+
+def _differentiated(texts: Sequence[str], coordinates: Sequence[str]) -> set[str]:
+    """Return the names that are differentiated somewhere: `u` in `u_xt`, `x` in `x'`, `u` in `laplacian(u)`."""
+    found: set[str] = set()
+    for text in texts:
+        found |= set(re.findall(r"([A-Za-z]\w*)'", text))
+        found |= set(re.findall(r"\b(?:laplacian|d)\(\s*([A-Za-z]\w*)\s*[,)]", text))
+        found |= {_stem(word, coordinates) for word in re.findall(r"[A-Za-z]\w*", text)} - {""}
+    return found
+
+
+def _stem(name: str, coordinates: Sequence[str]) -> str:
+    """Return `u` for `u_xxt`, and an empty text for what is no derivative."""
+    stem, _, orders = name.rpartition("_")
+    names = "|".join(sorted(map(re.escape, coordinates), key=len, reverse=True))
+    return stem if stem and re.fullmatch(f"(?:{names})+", orders) else ""
 
 
 def _inside_parentheses(text: str, start: int) -> list[str]:
@@ -215,7 +247,12 @@ def _number(name: str, text: str) -> int | float:
         pass
     from sciml.notation import Vocabulary, parse_expression
 
-    value = parse_expression(text, Vocabulary((), ()))
+    try:
+        value = parse_expression(text, Vocabulary((), ()))
+    except NotationError as error:
+        raise ArgumentError(
+            f"--set: {name} must be a real number, not {text!r}: {str(error).splitlines()[0]}"
+        ) from None
     if not (value.is_number and value.is_real and value.is_finite):
-        raise ProblemError(f"--set: {name} must be a real number, not {text!r}")
+        raise ArgumentError(f"--set: {name} must be a real number, not {text!r}")
     return float(value)

@@ -110,19 +110,21 @@ def _solve(arguments: Arguments, argv: Sequence[str]) -> int:
                 raise ArgumentError(f"--{name} has no meaning with --method classical")
     problem = requested_problem(arguments)
     problem.check_forward()
-    from sciml.report import Results, describe_problem, failure, json_text, prepare_directory
+    from sciml.report import Results, describe_problem, failure, json_text, results_directory
 
-    directory = prepare_directory(arguments.get("out") or f"runs/{directory_name(problem)}")
-    seed = arguments.get("seed", SEED)
+    seed, stdout = arguments.get("seed", SEED), sys.stdout
     # With --json stdout belongs to the one object; what a person reads goes to stderr.
-    with redirect_stdout(sys.stderr if arguments.get("json") else sys.stdout):
+    with (
+        results_directory(arguments.get("out") or f"runs/{directory_name(problem)}") as directory,
+        redirect_stdout(sys.stderr if arguments.get("json") else stdout),
+    ):
         print(describe_problem(problem), flush=True)
         try:
             solution = solution_of(problem, method, arguments)
         except SolveError as error:
             if error.solution is None:
                 if arguments.get("json"):
-                    print(json_text(failure(problem, method, seed, str(error))), file=sys.__stdout__)
+                    print(json_text(failure(problem, method, seed, str(error))), file=stdout)
                 raise
             solution = error.solution
         print(f"{solution.status.value} after {solution.wall_time:.2g} s: {solution.message}", flush=True)

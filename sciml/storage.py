@@ -35,6 +35,9 @@ FILE_NAME = "solution.safetensors"
 # Where the evaluator of a saved solution lives. A fixed table: a file never says what is imported.
 EVALUATORS: Mapping[str, tuple[str, str]] = {
     "network": ("sciml.pinn.evaluator", "NetworkEvaluator"),
+    "fourier": ("sciml.classical.evaluator", "FourierEvaluator"),
+    "ordinary": ("sciml.classical.evaluator", "OrdinaryEvaluator"),
+    "stationary": ("sciml.classical.fields", "StationaryEvaluator"),
 }
 
 # Points per coordinate of tables and data sets when the user does not say.

@@ -24,7 +24,7 @@ def pretty(text: str, encoding: str = "utf-8") -> str:
     """
     shown = re.sub(r"[A-Za-z]+", lambda match: _LETTERS.get(match.group(), match.group()), text)
     shown = re.sub(r"(?:\*\*|\^)(\d+)(?![\d.])", lambda match: match.group(1).translate(_SUPERSCRIPTS), shown)
-    shown = re.sub(r"Δ\((\w+)\)", r"Δ\1", shown).replace("**", "^").replace("*", "·")
+    shown = re.sub(r"Δ\(([A-Za-z0-9_]+)\)", r"Δ\1", shown).replace("**", "^").replace("*", "·")
     try:
         shown.encode(encoding)
     except (UnicodeEncodeError, LookupError):
