@@ -70,16 +70,14 @@ class Measure(ABC):
         """Return the numbers [len(terms), M] of terms at a place."""
 
     @final
-    def residual(self, claim: Claim, field: Field, changed: Mapping[Any, Any] | None = None) -> np.ndarray:
+    def residual(self, claim: Claim, field: Field) -> np.ndarray:
         """Return the residuals [len(claim.expressions), M] of a claim, relative to the largest of their terms.
 
-        `changed` holds other values of parameters. The size of the terms of a condition is looked up inside the domain
-        too: at its place they may all vanish.
+        The size of the terms of a condition is looked up inside the domain too: at its place they may all vanish.
         """
-        constants = {**self.problem.constants, **(changed or {})}
         relative = []
         for expression in claim.expressions:
-            terms = sympy.Add.make_args(sympy.expand_mul(expression.xreplace(constants)))
+            terms = sympy.Add.make_args(sympy.expand_mul(self.problem.substituted(expression)))
             at = self.reduce(terms, claim.place, field)
             sizes = [np.max(abs(at))]
             if claim.partner is not None:
@@ -90,9 +88,9 @@ class Measure(ABC):
         return np.stack(relative)
 
     @final
-    def error(self, claim: Claim, field: Field, changed: Mapping[Any, Any] | None = None) -> float:
+    def error(self, claim: Claim, field: Field) -> float:
         """Return the largest relative residual."""
-        return float(np.max(abs(self.residual(claim, field, changed))))
+        return float(np.max(abs(self.residual(claim, field))))
 
     @final
     def values(self, terms: Sequence[sympy.Expr], points: np.ndarray, field: Field) -> np.ndarray:

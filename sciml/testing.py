@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-import sympy
 
 from sciml.errors import ArgumentError, ProblemError
 from sciml.residuals import Bumps, Field, Points, claims_of, exact_field, perturbed_field
@@ -34,8 +33,8 @@ class Check:
 
     Attributes
     ----------
-    kind : "equation", "condition", "coefficient" (a parameter of either), or "solver".
-    name : the equation, condition or parameter.
+    kind : "equation", "condition" or "solver".
+    name : the equation or condition; the status of the solver.
     error : the residual, relative to the largest term (see `check_problem`).
     tolerance : what is allowed.
     perturbed : the same error after the perturbation, which must exceed the tolerance; None if nothing was perturbed.
@@ -105,8 +104,7 @@ def check_problem(
     the solver's own estimate.
 
     **Perturbation.** Each unknown is changed by a smooth wave of `perturbation` times its largest value; every equation
-    and condition must then exceed its tolerance. With an exact solution also every parameter is changed by this
-    factor, one by one, and some equation or condition must notice.
+    and condition must then exceed its tolerance.
 
     Parameters
     ----------
@@ -164,18 +162,6 @@ def _check_exact(problem: Problem, points: int, tol: float, seed: int, perturbat
     for claim in claims:
         after = None if perturbed is None else measure.error(claim, perturbed)
         rows.append(Check(claim.kind, claim.name, measure.error(claim, field), tol, after))
-    if perturbation is None:
-        return CheckReport(problem.name or "a problem", "exact solution", tuple(rows))
-    for name, value in problem.parameters.items():
-        symbol = problem.vocabulary.symbol(name)
-        changed = {symbol: sympy.Float(value * (1 + perturbation) if value else perturbation, 17)}
-        errors = [
-            measure.error(claim, field, changed)
-            for claim in claims
-            if any(symbol in expression.free_symbols for expression in claim.expressions)
-        ]
-        if errors:  # else the parameter stands in a place or nowhere
-            rows.append(Check("coefficient", name, 0.0, tol, max(errors)))
     return CheckReport(problem.name or "a problem", "exact solution", tuple(rows))
 
 
