@@ -2,39 +2,69 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from functools import cache
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jvp, vjp, vmap
 
 from sciml.errors import ArgumentError
-from sciml.network.multiindex import Index, index_set
+from sciml.network.multiindex import Index, checked
 from sciml.network.tape import Tape
 
-__all__ = ["GeneralTape", "jet_general", "record_general"]
+__all__ = ["GeneralTape", "jet_general", "prepare_forward_mode", "record_general"]
+
+
+@cache
+def prepare_forward_mode() -> None:
+    """Let torch load what its forward mode needs; it warns there about its own use of `torch.jit.script`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with forward_ad.dual_level():
+            forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
 
 
 def _derivatives(function: Callable[[Tensor], Tensor], x: Tensor, indices: Sequence[Index]) -> Tensor:
     """Return derivatives [len(indices), N, O] of a function that maps rows of x to rows, by nested forward mode."""
-    index_set(indices)  # refuses what is not a set of multi-indices
+    prepare_forward_mode()
     if len(indices[0]) != x.shape[1]:
         raise ArgumentError(f"indices: {tuple(indices)}; accepted are {x.shape[1]} orders each, one per coordinate")
-    cache: dict[Index, Callable[[Tensor], Tensor]] = {}
+    found: dict[Index, Tensor] = {}
+    for alpha in sorted(indices, key=sum, reverse=True):
+        if alpha not in found:
+            found.update(_below(function, x, alpha))
+    return torch.stack([found[alpha] for alpha in indices])
 
-    def derivative(alpha: Index) -> Callable[[Tensor], Tensor]:
-        if not any(alpha):
-            return function
-        if alpha not in cache:
-            place = max(i for i, order in enumerate(alpha) if order)
-            inner = derivative((*alpha[:place], alpha[place] - 1, *alpha[place + 1 :]))
-            direction = torch.zeros_like(x)
-            direction[:, place] = 1
-            cache[alpha] = lambda points: jvp(inner, (points,), (direction,))[1]
-        return cache[alpha]
 
-    return torch.stack([derivative(tuple(alpha))(x) for alpha in indices])
+def _below(function: Callable[[Tensor], Tensor], x: Tensor, alpha: Index) -> dict[Index, Tensor]:
+    """Return all derivatives up to alpha: forward mode gives values and slopes of what is known so far together."""
+
+    def values(points: Tensor) -> dict[Index, Tensor]:
+        return {(0,) * len(alpha): function(points)}
+
+    known: Callable[[Tensor], dict[Index, Tensor]] = values
+
+    for place, order in enumerate(alpha):
+        direction = torch.zeros_like(x)
+        direction[:, place] = 1
+        for _ in range(order):
+            known = _with_slopes(known, place, direction)
+    return known(x)
+
+
+def _with_slopes(
+    known: Callable[[Tensor], dict[Index, Tensor]], place: int, direction: Tensor
+) -> Callable[[Tensor], dict[Index, Tensor]]:
+    def extended(points: Tensor) -> dict[Index, Tensor]:
+        values, slopes = cast(tuple[dict, dict], jvp(known, (points,), (direction,)))
+        raised = {(*a[:place], a[place] + 1, *a[place + 1 :]): slope for a, slope in slopes.items()}
+        return raised | values
+
+    return extended
 
 
 def _split(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -46,11 +76,12 @@ def _split(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 def jet_general(module: nn.Module, x: Tensor, indices: Sequence[Index]) -> Tensor:
     """Return derivatives [len(indices), N, outputs] of a module that acts on each row of x by itself."""
-    return _derivatives(module, x, indices)
+    return _derivatives(module, x, checked(indices))
 
 
 def record_general(module: nn.Module, x: Tensor, indices: Sequence[Index]) -> tuple[Tensor, Tape]:
     """Return derivatives and their tape for a module that acts on each row of x by itself."""
+    indices = checked(indices)
     with torch.no_grad():
         out = _derivatives(module, x, indices)
     return out, GeneralTape(module, x, indices)
@@ -64,7 +95,7 @@ class GeneralTape(Tape):
     """
 
     def __init__(self, module: nn.Module, x: Tensor, indices: Sequence[Index]) -> None:
-        self._module, self._x, self._indices = module, x, tuple(tuple(alpha) for alpha in indices)
+        self._module, self._x, self._indices = module, x, checked(indices)
         self._parameters, self._fixed = _split(module)
 
     def _out(self, parameters: dict[str, Tensor], x: Tensor) -> Tensor:

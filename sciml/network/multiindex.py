@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sciml.errors import ArgumentError
 
-__all__ = ["Index", "IndexSet", "closure", "index_set"]
+__all__ = ["Index", "IndexSet", "checked", "closure", "index_set"]
 
 Index = tuple[int, ...]
 
@@ -41,8 +41,7 @@ def closure(indices: Iterable[Index]) -> tuple[Index, ...]:
     >>> closure([(2, 0), (0, 1)])
     ((0, 0), (1, 0), (0, 1), (2, 0))
     """
-    checked = _checked(indices)
-    members = {beta for alpha in checked for beta in itertools.product(*(range(order + 1) for order in alpha))}
+    members = {beta for alpha in checked(indices) for beta in itertools.product(*(range(order + 1) for order in alpha))}
     return tuple(sorted(members, key=_graded))
 
 
@@ -50,21 +49,22 @@ def _graded(index: Index) -> tuple[int, tuple[int, ...]]:
     return sum(index), tuple(-order for order in index)
 
 
-def _checked(indices: Iterable[Any]) -> tuple[Index, ...]:
+def checked(indices: Iterable[Any]) -> tuple[Index, ...]:
+    """Return multi-indices as tuples, or raise ArgumentError if they are not tuples of integers >= 0 of one length."""
     try:
-        checked = tuple(tuple(operator.index(order) for order in alpha) for alpha in indices)
+        result = tuple(tuple(operator.index(order) for order in alpha) for alpha in indices)
     except TypeError:
         raise ArgumentError(
-            f"indices: {indices!r} is not a sequence of multi-indices; accepted are tuples of non-negative integers, "
+            f"indices: {indices!r} is not a sequence of multi-indices; accepted are tuples of integers >= 0, "
             "one order per coordinate, such as [(2, 0), (0, 1)]"
         ) from None
-    if not checked:
+    if not result:
         raise ArgumentError("indices: at least one multi-index is needed, such as [(0, 0)] for the value itself")
-    if len({len(alpha) for alpha in checked}) > 1 or not checked[0]:
-        raise ArgumentError(f"indices: every multi-index needs one order per coordinate, got {checked}")
-    if any(order < 0 for alpha in checked for order in alpha):
-        raise ArgumentError(f"indices: orders of derivation are at least 0, got {checked}")
-    return checked
+    if len({len(alpha) for alpha in result}) > 1 or not result[0]:
+        raise ArgumentError(f"indices: every multi-index needs one order per coordinate, got {result}")
+    if any(order < 0 for alpha in result for order in alpha):
+        raise ArgumentError(f"indices: orders of derivation are at least 0, got {result}")
+    return result
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class IndexSet:
     def positions(self, indices: Iterable[Index]) -> list[int]:
         """Positions of some members, in their order."""
         place = {alpha: position for position, alpha in enumerate(self.indices)}
-        wanted = _checked(indices)
+        wanted = checked(indices)
         missing = [alpha for alpha in wanted if alpha not in place]
         if missing:
             raise ArgumentError(f"indices: {missing} are not in the closed set {self.indices}")

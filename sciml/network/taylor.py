@@ -12,7 +12,7 @@ from torch import Tensor
 from sciml.errors import ArgumentError
 from sciml.network.activations import Sine
 from sciml.network.mlp import MLP, Layer
-from sciml.network.multiindex import Index, IndexSet, index_set
+from sciml.network.multiindex import Index, IndexSet, checked, index_set
 from sciml.network.series import adjoint_product, compose, differentiated, powers
 from sciml.network.tape import Tape
 
@@ -54,7 +54,7 @@ def lift(mlp: MLP, x: Tensor, indices: Sequence[Index]) -> InputJet:
     indices
         The derivatives wanted of the output, multi-indices in the coordinates.
     """
-    indices = tuple(tuple(alpha) for alpha in indices)
+    indices = checked(indices)
     tables = index_set(indices)
     layer = mlp.input_layer
     if x.ndim not in (2, 3) or x.shape[-1] != mlp.inputs or (x.ndim == 3 and len(x) != len(tables)):

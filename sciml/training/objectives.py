@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacfwd
 
 from sciml.errors import ArgumentError, closest
+from sciml.network.general import prepare_forward_mode
 from sciml.network.jets import record
 from sciml.network.mlp import MLP
 from sciml.network.parameters import flat_parameters, load_flat
@@ -250,6 +251,7 @@ class ModuleObjective(Objective):
         residuals = self._chosen(self._call(), rows)
         lengths = [len(r) for r in residuals.values()]
         if self._mode == "forward" or (self._mode == "auto" and count < sum(lengths)):
+            prepare_forward_mode()
             primal = {name: p.detach() for name, p in parameters.items()}
             parts = jacfwd(lambda values: self._chosen(functional_call(self._call, values, ()), rows))(primal)
             jacobians = {
