@@ -44,10 +44,13 @@ def _coordinate(embedding: str, coordinate: int, inputs: int) -> int:
     return coordinate
 
 
-def _harmonics(embedding: str, harmonics: int) -> int:
+def _check(embedding: str, harmonics: Any, coordinates: Any) -> None:
     if isinstance(harmonics, bool) or not isinstance(harmonics, int) or harmonics < 1:
         raise ArgumentError(f"embedding: {embedding}: harmonics is {harmonics!r}, accepted are integers of at least 1")
-    return harmonics
+    if not isinstance(coordinates, Mapping) or not coordinates:
+        raise ArgumentError(
+            f"embedding: {embedding}: a mapping with at least one coordinate is needed, got {coordinates!r}"
+        )
 
 
 @final
@@ -74,7 +77,7 @@ class Periodic(Embedding):
     kind: ClassVar[str] = "periodic"
 
     def __post_init__(self) -> None:
-        _harmonics("Periodic", self.harmonics)
+        _check("Periodic", self.harmonics, self.periods)
         object.__setattr__(self, "periods", {int(key): float(value) for key, value in self.periods.items()})
         for coordinate, period in self.periods.items():
             if not (math.isfinite(period) and period > 0):
@@ -118,7 +121,7 @@ class Cosine(Embedding):
     kind: ClassVar[str] = "cosine"
 
     def __post_init__(self) -> None:
-        _harmonics("Cosine", self.harmonics)
+        _check("Cosine", self.harmonics, self.ends)
         object.__setattr__(self, "ends", {int(key): tuple(map(float, value)) for key, value in self.ends.items()})
         for coordinate, ends in self.ends.items():
             if len(ends) != 2 or not ends[0] < ends[1]:
