@@ -93,6 +93,8 @@ def _adopt(node: Any, words: Vocabulary) -> Any:
         return sympy.Eq(_adopt(node.lhs, words), _adopt(node.rhs, words), evaluate=False)
     if isinstance(node, sympy.Piecewise):
         pieces = [(_adopt(value, words), _adopt(condition, words)) for value, condition in node.args]  # pyright: ignore
+        if any(condition.has(sympy.Piecewise) for _, condition in pieces):
+            raise NotationError("a choice within the condition of another is not accepted")
         return sympy.Piecewise(*pieces, evaluate=False)
     if isinstance(node, _KEPT) or type(node) in TEXT_NAMES:
         return node.func(*(_adopt(argument, words) for argument in node.args))

@@ -119,7 +119,7 @@ def raise_to(base: Part, exponent: Part) -> Part:
             raise NotationError("division by zero")
         value = _bounded(lambda a=base.value, b=exponent.value: a**b)
     elif base.value is not None and base.value < 0:
-        raise NotationError("a negative number to a variable power is not real")
+        raise NotationError("a negative number to a power that is no integer is not real")
     depth = max(base.depth, exponent.depth) + (0 if whole else 1)
     return _finished(sympy.Pow(base.expression, exponent.expression), value, depth)
 
@@ -176,6 +176,8 @@ def choose(pieces: Sequence[tuple[Part, Part]]) -> Part:
         raise NotationError("no condition of this choice can hold")
     if kept[0][1].value:
         return kept[0][0]
+    if any(b.expression.has(sympy.Piecewise) for _, b in kept):
+        raise NotationError("a choice within the condition of another is not accepted; write its cases one by one")
     depth = max(max(a.depth, b.depth) for a, b in kept) + _CHOICE_COST
     if depth > _DEEPEST:
         raise NotationError("functions are nested too deeply")
@@ -210,6 +212,10 @@ def check(expression: sympy.Basic) -> None:
             raise NotationError("this is not a real number")
         if isinstance(node, sympy.Pow) and node.exp.is_Number and abs(node.exp) > LARGEST_EXPONENT:
             raise NotationError(f"the exponent {str(node.exp)[:20]} is too large; at most {LARGEST_EXPONENT} is read")
+        if isinstance(node, sympy.Pow) and node.base.is_number and node.base.is_negative and not node.exp.is_integer:
+            raise NotationError("a negative number to a power that is no integer is not real")
+        if isinstance(node, (sympy.Pow, sympy.Function)) and node.is_number and node.is_extended_real is False:
+            raise NotationError("this is not a real number")
         if isinstance(node, sympy.Number) and node != 0 and not _SMALLEST <= abs(_as_float(node)) <= _LARGEST:
             raise NotationError("a number is out of range")
 
@@ -219,10 +225,12 @@ def _finished(expression: Any, value: float | None = None, depth: int = 0) -> Pa
         raise NotationError("this is not finite (division by zero?)")
     if value is not None and expression.has(sympy.I):
         raise NotationError("this is not a real number")
-    if expression.is_Number and expression != 0:
+    if expression.is_Number:
         value = _as_float(expression)
-        if not _SMALLEST <= abs(value) <= _LARGEST:
+        if expression != 0 and not _SMALLEST <= abs(value) <= _LARGEST:
             raise NotationError("the number is out of range")
+    elif value is None and expression.is_number:  # a derivative, or x - x + pi
+        value = _bounded(lambda: float(expression.evalf(17)))
     return Part(expression, value, depth)
 
 

@@ -17,9 +17,9 @@ from sciml.notation.vocabulary import At, Vocabulary
 
 __all__ = ["name_to_latex", "to_latex"]
 
-_GREEK = frozenset(
-    """alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi pi rho sigma tau upsilon phi chi psi omega
-    Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega varepsilon vartheta varphi varrho ell hbar""".split()
+_GREEK = re.compile(
+    "alpha|beta|gamma|delta|(?:var)?epsilon|zeta|eta|(?:var)?theta|iota|kappa|mu|nu|xi|pi|(?:var)?rho|sigma|tau|upsilon"
+    "|(?:var)?phi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega|ell|hbar"
 )
 _SPELLED: Mapping[str, str] = MappingProxyType({"lam": r"\lambda", "lambda": r"\lambda", "eps": r"\varepsilon"})
 _FUNCTIONS: Mapping[str, str] = MappingProxyType(
@@ -76,7 +76,7 @@ def name_to_latex(name: str, *subscripts: str) -> str:
     stem, digits = match.groups() if match else (head, "")
     if stem in _SPELLED:
         base = _SPELLED[stem]
-    elif stem in _GREEK:
+    elif _GREEK.fullmatch(stem):
         base = "\\" + stem
     else:
         base = stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
