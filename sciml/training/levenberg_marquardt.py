@@ -119,13 +119,15 @@ class LevenbergMarquardt(Optimizer):
 
     def _factor(self, matrix: Tensor) -> Tensor | None:
         """Return the Cholesky factor of A + lambda I, with lambda raised until there is one."""
-        for _ in range(60):
+        # Below this no damping is felt in the largest diagonal entry.
+        floor = torch.finfo(matrix.dtype).eps * float(matrix.diagonal().max())
+        for _ in range(40):
             damped = matrix.clone()
             damped.diagonal().add_(self.damping)
             factor, info = torch.linalg.cholesky_ex(damped)
             if int(info) == 0 and all_finite(factor.diagonal()):
                 return factor
-            self.damping *= 10
+            self.damping = max(10 * self.damping, floor)
         return None
 
     def _bending(self, objective: Objective, model: Linearization, direction: Tensor, factor: Tensor) -> Tensor:

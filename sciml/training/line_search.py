@@ -68,7 +68,7 @@ def strong_wolfe(
         trial = evaluate(step)
         if (
             not trial.finite
-            or trial.value > value + decrease * step * slope
+            or trial.value >= value + decrease * step * slope
             or (low.step > 0 and trial.value >= low.value)
         ):
             high = trial
@@ -79,14 +79,15 @@ def strong_wolfe(
             if trial.slope * direction >= 0:
                 high = low
             elif high is None:
-                # Still falling: go on, at most tenfold, to where the cubic through both ends has its minimum.
-                step = min(max(_cubic(low, trial), 2 * trial.step), 10 * trial.step)
+                # Still falling: go on, at most tenfold, to the minimum of the cubic through both ends (NaN: twofold).
+                step = min(max(2 * trial.step, _cubic(low, trial)), 10 * trial.step)
             low = trial
         if high is not None:
             width = high.step - low.step
             if abs(width) <= 1e-14 * max(low.step, high.step):
                 break
             step = _cubic(low, high) if high.finite else low.step + 0.1 * width
+            # NaN fails the comparison too.
             nearest, farthest = sorted((low.step + 0.1 * width, low.step + 0.9 * width))
             if not nearest <= step <= farthest:
                 step = low.step + 0.5 * width

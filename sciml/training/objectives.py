@@ -135,7 +135,7 @@ class FitObjective(Objective):
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return residuals and sum_k factors[k] J_k' r_k by one reverse pass."""
         difference, tape = self._record(rows)
-        scales = torch.tensor([factors[name] for name in self._names]).to(difference)
+        scales = torch.tensor([factors[name] for name in self._names], dtype=difference.dtype, device=difference.device)
         gradient = tape.gradient((difference * scales)[None])
         return dict(zip(self._names, difference.unbind(1), strict=True)), gradient
 
@@ -261,15 +261,13 @@ class ModuleObjective(Objective):
         else:
             stacked = torch.cat(list(residuals.values()))
             eye = torch.eye(len(stacked), dtype=stacked.dtype, device=stacked.device)
-            blocks = torch.autograd.grad(
-                stacked,
-                list(parameters.values()),
-                eye,
-                is_grads_batched=True,
-                allow_unused=True,
-                materialize_grads=True,
-            )
-            whole = torch.cat([block.reshape(len(stacked), -1) for block in blocks], 1)
+            leaves = list(parameters.values())
+            blocks = torch.autograd.grad(stacked, leaves, eye, is_grads_batched=True, allow_unused=True)
+            columns = [
+                stacked.new_zeros(len(stacked), p.numel()) if block is None else block.reshape(len(stacked), -1)
+                for p, block in zip(leaves, blocks, strict=True)
+            ]
+            whole = torch.cat(columns, 1)
             jacobians = dict(zip(residuals, whole.split(lengths), strict=True))
         return {name: r.detach() for name, r in residuals.items()}, {name: j.detach() for name, j in jacobians.items()}
 
