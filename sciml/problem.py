@@ -287,9 +287,9 @@ class Problem:
             origin = {**origin, "parameters": values} if only_values else None
         return Problem(**declared, origin=origin)
 
-    def labelled(self, *, name: str, description: str, origin: Mapping[str, Any] | None) -> Problem:
+    def labelled(self, *, name: str, description: str, source: str, origin: Mapping[str, Any] | None) -> Problem:
         """Return the same problem under another name; `origin` says where it was loaded from."""
-        labels = {"name": name, "description": description}
+        labels = {"name": name, "description": description, "source": source}
         declared = {**self._declared, **labels}  # type: ignore[attr-defined]
         return self._copy(**labels, origin=origin, _declared=declared)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from sciml.problem import Problem
 
 __all__ = ["describe", "load", "names", "path_of"]
+
+_SOURCE = re.compile(r"^Source:\s*(.+?)(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def _folder() -> Path:
@@ -56,11 +59,14 @@ def path_of(name: str | Path) -> Path:
 
 def describe(name: str | Path) -> str:
     """The first line of a problem file's docstring, read without running the file."""
+    return _documentation(path_of(name)).split("\n")[0]
+
+
+def _documentation(path: Path) -> str:
     try:
-        documentation = ast.get_docstring(ast.parse(path_of(name).read_text(encoding="utf-8"))) or ""
+        return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").strip()
     except (SyntaxError, UnicodeDecodeError):
         return ""
-    return documentation.strip().split("\n")[0]
 
 
 def load(name: str | Path, **parameters: Any) -> Problem:
@@ -74,7 +80,8 @@ def load(name: str | Path, **parameters: Any) -> Problem:
 
     Returns
     -------
-    The Problem; its name is the file's stem and its description the file's docstring where it gives none itself.
+    The Problem. Where it gives none itself its name is the file's stem, its description the first line of the file's
+    docstring, and its source the paragraph there that begins with "Source:".
 
     Raises
     ------
@@ -112,12 +119,14 @@ def load(name: str | Path, **parameters: Any) -> Problem:
 
 
 def _labelled(problem: Problem, path: Path, parameters: Mapping[str, Any]) -> Problem:
-    """Fill in name, description and origin, from which a saved solution finds the exact solution again."""
+    """Fill in name, description, source and origin, from which a saved solution finds the exact solution again."""
     bundled = path.parent == _folder()
-    documentation = describe(path.stem if bundled else path)
+    documentation = _documentation(path)
+    source = _SOURCE.search(documentation)
     labels = {
         "name": problem.name or path.stem,
-        "description": problem.description or documentation,
+        "description": problem.description or documentation.split("\n")[0],
+        "source": problem.source or ("" if source is None else " ".join(source[1].split())),
     }
     origin = {
         "problem": path.stem if bundled else str(path),
