@@ -36,7 +36,7 @@ _SMALLEST, _LARGEST = 1e-300, 1e300
 _MOST_BITS = 8_192  # of exact numbers
 _DEEPEST = 10  # functions within functions, by their cost
 _CHOICE_COST = 3
-_MOST_NODES = 2_000  # of an expression that is to be differentiated
+_MOST_NODES = 1_000  # of an expression that is to be differentiated
 _OUTSIDE = (sympy.zoo, sympy.nan, sympy.oo, sympy.S.NegativeInfinity)
 _RELATIONS: dict[str, tuple[Any, Callable[[float, float], bool]]] = {
     "<": (sympy.StrictLessThan, lambda a, b: a < b),
@@ -216,7 +216,7 @@ def check(expression: sympy.Basic) -> None:
             raise NotationError("a negative number to a power that is no integer is not real")
         if isinstance(node, (sympy.Pow, sympy.Function)) and node.is_number and node.is_extended_real is False:
             raise NotationError("this is not a real number")
-        if isinstance(node, sympy.Number) and node != 0 and not _SMALLEST <= abs(_as_float(node)) <= _LARGEST:
+        if isinstance(node, sympy.Number) and not node.is_zero and not _SMALLEST <= abs(_as_float(node)) <= _LARGEST:
             raise NotationError("a number is out of range")
 
 
@@ -227,7 +227,7 @@ def _finished(expression: Any, value: float | None = None, depth: int = 0) -> Pa
         raise NotationError("this is not a real number")
     if expression.is_Number:
         value = _as_float(expression)
-        if expression != 0 and not _SMALLEST <= abs(value) <= _LARGEST:
+        if value != 0 and not _SMALLEST <= abs(value) <= _LARGEST:
             raise NotationError("the number is out of range")
     elif value is None and expression.is_number:  # a derivative, or x - x + pi
         value = _bounded(lambda: float(expression.evalf(17)))
