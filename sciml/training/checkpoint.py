@@ -40,7 +40,7 @@ def write(path: str | Path, parts: Mapping[str, Mapping[str, Tensor]], numbers: 
 
 
 def read(path: str | Path, like: Tensor) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Return what `write` wrote, floating tensors of the parameters' type on the device of `like`.
+    """Return what `write` wrote, floating tensors on the device of `like`.
 
     Raises
     ------
@@ -55,7 +55,8 @@ def read(path: str | Path, like: Tensor) -> tuple[dict[str, dict[str, Tensor]], 
                 raise FileFormatError(f"{path}: not a training checkpoint of this version ({_FORMAT!r})")
             for name in file.keys():  # noqa: SIM118 (not a mapping)
                 part, key = name.split("/", 1)
-                tensor = file.get_tensor(name)
+                # A clone has torch's alignment: sums over tensors in the file's memory may differ in the last bit.
+                tensor = file.get_tensor(name).clone()
                 if part != "history" and tensor.is_floating_point():
                     tensor = tensor.to(like.device)
                 parts.setdefault(part, {})[key] = tensor

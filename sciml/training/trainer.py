@@ -104,7 +104,15 @@ class Trainer:
             limit("resample", resample, least=1, whole=True)
         self._resample = resample
         self._stop = stop
-        self.generator = torch.Generator().manual_seed(seed) if generator is None else generator
+        if stop is not None and not callable(stop):
+            raise ArgumentError(
+                f"stop: {stop!r} is not accepted; accepted are functions of a progress mapping, or None"
+            )
+        if generator is None:
+            generator = torch.Generator().manual_seed(limit("seed", seed, least=0, whole=True) or 0)
+        elif not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
+            raise ArgumentError(f"generator: {generator!r} is not accepted; accepted are CPU torch.Generator objects")
+        self.generator = generator
         self.sampler: BatchSampler | None = None
         if batch is not None:
             if not self.optimizer.stochastic:
@@ -146,12 +154,12 @@ class Trainer:
         """
         if self.status is not None:
             return None
-        if self._started is None:
-            self._started = time.perf_counter()
         if self.state.best is None:
             entry = self._begin()
             if self.status is not None:
                 return entry
+        elif self._started is None:
+            self._started = time.perf_counter()
         began = self.seconds
         if self.iteration and self._resample_due():
             self.objective.resample(self.generator)
@@ -180,10 +188,13 @@ class Trainer:
             Called with each new entry of the history: "iteration", "seconds", "loss", "terms" (by name), "best".
         """
         try:
-            while self.status is None:
-                entry = self.step()
+            entry = self._begin() if self.state.best is None and self.status is None else None
+            while True:
                 if progress is not None and entry is not None:
                     progress(entry)
+                if self.status is not None:
+                    break
+                entry = self.step()
         except KeyboardInterrupt:
             if self.state.best is not None:
                 self.objective.load(self.state.best.theta)
@@ -285,6 +296,8 @@ class Trainer:
         self._started = None
 
     def _begin(self) -> Mapping[str, Any] | None:
+        """Take stock of the initial state."""
+        self._started = time.perf_counter()
         evaluation = self.objective.evaluate()
         if not evaluation.finite:
             self._end(TrainingStatus.DIVERGED, f"the loss is {evaluation.loss} at the initial parameters")
