@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -148,11 +147,16 @@ class Problem:
         self._put("equations", tuple(equation_of(text, self.vocabulary) for text in texts))
         self._put("residuals", tuple(equation.lhs - equation.rhs for equation in self.equations))
         made: list[Condition] = []
+        equalities: list[sympy.Eq] = []
         for text in places:
             parsed = parse_condition(text, self.vocabulary) if isinstance(text, str) else adopt(text, self.vocabulary)
+            if not isinstance(parsed, sympy.Eq):
+                raise ArgumentError(f"conditions must be equations at a place, got {text}")
+            equalities.append(parsed)
             label = text.strip() if isinstance(text, str) else to_text(text, self.vocabulary)
             made += build_conditions(parsed, label, self.vocabulary, box, self.constants, self.time)
         self._put("conditions", tuple(made))
+        self._put("_equalities", tuple(equalities))
         self._put("exact", exact_of(exact, self.vocabulary))
         check_equations(self)
         for text in corner_warnings(self):
@@ -352,7 +356,7 @@ class Problem:
 
     def _repr_latex_(self) -> str:
         lines = [to_latex(equation, self.vocabulary) for equation in self.equations]
-        lines += [r"\text{" + re.sub(r"([_^%#&])", r"\\\1", c.name) + "}" for c in self.conditions]
+        lines += [to_latex(equality, self.vocabulary) for equality in self._equalities]  # type: ignore[attr-defined]
         return "$$\\begin{aligned}\n" + " \\\\\n".join("&" + line for line in lines) + "\n\\end{aligned}$$"
 
     def __repr__(self) -> str:

@@ -26,6 +26,8 @@ Progress = Callable[[Mapping[str, Any]], None]
 # States are compared whose mean squared residuals differ by this factor or more: three in the residual.
 LOSS_RATIO = 9.0
 MONITOR = 2048
+# A window with such a loss is on its way, however slow: halving it would not help.
+EASY_LOSS = 1e-7
 _STATUS = {
     TrainingStatus.CONVERGED: Status.CONVERGED,
     TrainingStatus.BUDGET: Status.BUDGET,
@@ -142,10 +144,9 @@ class March:
         def decide(evaluation: Evaluation) -> bool:
             nonlocal past, split
             values = self.values(self._points)
-            size = float(values.norm())
-            earlier = [old for loss, old in past if loss >= LOSS_RATIO * evaluation.loss]
-            if earlier and size > 0:
-                self.estimate = float((values - earlier[-1]).norm()) / size
+            earlier = [state for state in past if state[0] >= LOSS_RATIO * evaluation.loss]
+            if earlier:
+                self.estimate = _extrapolated(earlier[-1][1], values, evaluation.loss / earlier[-1][0])
             # States whose loss a later one undercuts less than that are of no use: keep the losses decreasing.
             past = [(loss, old) for loss, old in past if loss > evaluation.loss]
             past.append((evaluation.loss, values))
@@ -154,10 +155,13 @@ class March:
             return split or self._twice()
 
         status = window.train(decide, self.limits.left(), self.limits.iterations)
-        return None if split else status
+        stuck = status in (TrainingStatus.STAGNATED, TrainingStatus.DIVERGED) and window.loss > EASY_LOSS
+        return None if split or (splittable and stuck) else status
 
     def _hopeless(self, window: Window, evaluation: Evaluation) -> bool:
-        return window.steps >= self.plan.trial_steps and evaluation.loss > self.plan.trial_loss
+        """Whether the loss lags behind trial_loss after trial_steps and a tenth of it for each further trial_steps."""
+        trials = window.steps / self.plan.trial_steps - 1
+        return trials >= 0 and evaluation.loss > max(self.plan.trial_loss * 10**-trials, EASY_LOSS)
 
     def _twice(self) -> bool:
         self._met = self._met + 1 if self.estimate is not None and self.estimate <= self.limits.tol else 0
@@ -168,22 +172,26 @@ class March:
     def _passes(self, lower: float, upper: float) -> TrainingStatus:
         target = max(self.limits.tol**2, 1e-6)
         status = self._first_pass(lower, upper, target)
-        before = self.values(self._points)
+        before, losses = self.values(self._points), [window.loss for window in self.windows]
+        reduction = 1e-2
         while status is None:
-            target *= 1e-2
+            target *= reduction
             for number, window in enumerate(self.windows):
-                status = self._train(window, number, target, self.limits.left()) or status
-                if self.limits.spent(self.steps) is not None:
-                    return self.limits.spent(self.steps) or status or TrainingStatus.BUDGET
-            if status is TrainingStatus.DIVERGED:
-                return status
+                goal = min(target, 0.05 * losses[number])
+                if self._train(window, number, goal, self.limits.left()) is TrainingStatus.DIVERGED:
+                    return TrainingStatus.DIVERGED
+                if (spent := self.limits.spent(self.steps)) is not None:
+                    return spent
             now = self.values(self._points)
-            self.estimate = float((now - before).norm() / now.norm().clamp_min(1e-300))
-            before = now
+            ratio = max(window.loss / max(old, 1e-300) for window, old in zip(self.windows, losses, strict=True))
+            if ratio > 0.8:
+                return TrainingStatus.STAGNATED
+            self.estimate = _extrapolated(before, now, ratio)
+            before, losses = now, [window.loss for window in self.windows]
             if self.estimate <= self.limits.tol:
                 return TrainingStatus.CONVERGED
             # The error follows the residual, the loss its square.
-            target *= min(1.0, max(1e-4, (10 * self.limits.tol / self.estimate) ** 2))
+            reduction = min(0.05, max(1e-4, (0.3 * self.limits.tol / self.estimate) ** 2))
         return status
 
     def _first_pass(self, lower: float, upper: float, target: float) -> TrainingStatus | None:
@@ -277,3 +285,15 @@ class March:
                 "stage": f"{stage}{window.objective.size} points",
             }
         )
+
+
+def _extrapolated(before: Tensor, now: Tensor, ratio: float) -> float:
+    """Estimate the relative error of `now` from a former state and the ratio of their losses.
+
+    If errors fall like residuals, by rho = sqrt(ratio) < 1, then |now - before| >= (1 - rho) |error before|, and the
+    present error is at most rho/(1 - rho) of the difference; twice that is returned.
+    """
+    size = float(now.norm())
+    rho = min(math.sqrt(ratio), 0.95)
+    difference = float((now - before).norm())
+    return 2 * rho / (1 - rho) * difference / size if size > 0 else difference
