@@ -186,7 +186,7 @@ def test_any_text_is_read_or_refused_with_a_position(text: str) -> None:
         equation = parse_equation(text, FIELD)
     except NotationError as error:
         position = -1 if error.position is None else error.position
-        assert 0 <= position <= len(text) or text == ""  # noqa: PT017
+        assert 0 <= position <= len(text) or text == ""
     else:
         assert parse_equation(to_text(equation, FIELD), FIELD) == equation
         assert to_latex(equation, FIELD)

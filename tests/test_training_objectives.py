@@ -124,6 +124,8 @@ def test_a_part_of_the_rows_has_means_over_that_part():
     expected = sum(2 * objective.weight(k) / 3 * jacobians[k].T @ residuals[k] for k in rows)
     assert torch.allclose(gradient, expected, rtol=1e-12, atol=1e-12)
     assert set(evaluation.terms) == {"sine", "cube"}
+    alone = objective.gradient({"cube": torch.tensor([3, 17])})
+    assert set(alone[0].terms) == {"cube"}
     same = objective.gradient({"far": slice(2, 11, 4)})[1]
     assert torch.allclose(same, objective.gradient({"far": torch.tensor([2, 6, 10])})[1], rtol=1e-13, atol=1e-13)
 
@@ -140,6 +142,11 @@ def test_regression_has_the_jacobian_of_central_differences(make):
     assert objective.check() < 1e-8
     residuals, jacobians = objective.jacobian()
     assert torch.allclose(residuals["sine"], (net(x) - y)[:, 0].detach(), rtol=1e-13, atol=1e-13)
+    second = objective.jacobian({"square": slice(4, 9)})
+    assert list(second[0]) == list(second[1]) == ["square"]
+    assert torch.allclose(second[1]["square"], jacobians["square"][4:9], rtol=1e-12, atol=1e-13)
+    part = objective.weighted_gradient({"square": 2.0}, {"square": slice(4, 9)})[1]
+    assert torch.allclose(part, 2 * second[1]["square"].T @ second[0]["square"], rtol=1e-11, atol=1e-13)
     _, gradient = objective.weighted_gradient({"sine": 0.5, "square": 3.0})
     expected = 0.5 * jacobians["sine"].T @ residuals["sine"] + 3 * jacobians["square"].T @ residuals["square"]
     assert torch.allclose(gradient, expected, rtol=1e-11, atol=1e-12)

@@ -125,12 +125,12 @@ class Objective(ABC):
             if rows is None:
                 for start in range(0, sizes[names[0]], size):
                     yield dict.fromkeys(names, slice(start, min(start + size, sizes[names[0]])))
-            elif names[0] in rows:
-                chosen = rows[names[0]]
+            elif present := [name for name in names if name in rows]:
+                chosen = rows[present[0]]
                 if isinstance(chosen, slice):
-                    chosen = torch.arange(*chosen.indices(sizes[names[0]]))
+                    chosen = torch.arange(*chosen.indices(sizes[present[0]]))
                 for part in chosen.split(size):
-                    yield dict.fromkeys(names, part)
+                    yield dict.fromkeys(present, part)
 
     def evaluation(self, residuals: Mapping[str, Tensor]) -> Evaluation:
         """Return the loss of residual vectors by name."""

@@ -103,41 +103,43 @@ class FitObjective(Objective):
         """Return one group: all outputs share the points."""
         return [self._names]
 
-    def _rows(self, rows: Rows | None) -> slice | Tensor:
-        return slice(None) if rows is None else rows[self._names[0]]
+    def _chosen(self, rows: Rows | None) -> tuple[slice | Tensor, dict[str, int]]:
+        """Return the rows, which all outputs share, and the number of each output that takes part."""
+        chosen = slice(None) if rows is None else next(iter(rows.values()))
+        return chosen, {name: k for k, name in enumerate(self._names) if rows is None or name in rows}
 
     @torch.no_grad()
     def residuals(self, rows: Rows | None = None) -> dict[str, Tensor]:
         """Return module(x) - y by output."""
-        chosen = self._rows(rows)
+        chosen, outputs = self._chosen(rows)
         difference = self._module(self._x[chosen]) - self._y[chosen]
-        return dict(zip(self._names, difference.unbind(1), strict=True))
-
-    def _record(self, rows: Rows | None):
-        chosen = self._rows(rows)
-        out, tape = record(self._module, self._lifted[chosen], self._indices)
-        return out[0] - self._y[chosen], tape
+        return {name: difference[:, k] for name, k in outputs.items()}
 
     def jacobian(
         self, rows: Rows | None = None, out: Mapping[str, Tensor] | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return residuals and their Jacobian by output."""
-        difference, tape = self._record(rows)
+        chosen, outputs = self._chosen(rows)
+        value, tape = record(self._module, self._lifted[chosen], self._indices)
         jacobians = {}
-        for k, name in enumerate(self._names):
-            cotangent = torch.zeros_like(difference)[None]
+        for name, k in outputs.items():
+            cotangent = torch.zeros_like(value)
             cotangent[..., k] = 1
             jacobians[name] = tape.jacobian(cotangent, None if out is None else out[name])
-        return dict(zip(self._names, difference.unbind(1), strict=True)), jacobians
+        difference = value[0] - self._y[chosen]
+        return {name: difference[:, k] for name, k in outputs.items()}, jacobians
 
     def weighted_gradient(
         self, factors: Mapping[str, float], rows: Rows | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return residuals and sum_k factors[k] J_k' r_k by one reverse pass."""
-        difference, tape = self._record(rows)
-        scales = torch.tensor([factors[name] for name in self._names], dtype=difference.dtype, device=difference.device)
-        gradient = tape.gradient((difference * scales)[None])
-        return dict(zip(self._names, difference.unbind(1), strict=True)), gradient
+        chosen, outputs = self._chosen(rows)
+        value, tape = record(self._module, self._lifted[chosen], self._indices)
+        difference = value[0] - self._y[chosen]
+        cotangent = torch.zeros_like(value)
+        for name, k in outputs.items():
+            cotangent[0, :, k] = factors[name] * difference[:, k]
+        return {name: difference[:, k] for name, k in outputs.items()}, tape.gradient(cotangent)
 
 
 class _Residuals(nn.Module):
