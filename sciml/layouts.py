@@ -159,10 +159,14 @@ def plane(content: Content) -> Picture:
     where = "".join(f", ${mathtext(name)} = {value:.3g}$" for name, value in fixed.items())
     flow = problem.unknowns[:2] == ("u", "v") and len(problem.space) == 2
     fields: list[tuple[str, np.ndarray, bool]] = []
+    limits: dict[str, tuple[float, float]] = {}
     for name, values in mine.items():
-        fields.append((f"${mathtext(name)}${where}", values, False))
+        titles = f"${mathtext(name)}${where}", rf"${mathtext(name)}_\mathrm{{{content.reference_name}}}${where}"
+        fields.append((titles[0], values, False))
         if theirs and not flow:
-            fields.append((rf"${mathtext(name)}_\mathrm{{{content.reference_name}}}${where}", theirs[name], False))
+            fields.append((titles[1], theirs[name], False))
+            both = np.stack([values, theirs[name]])  # one scale, or the two could not be compared
+            limits |= dict.fromkeys(titles, (float(both.min()), float(both.max())))
     for name in mine if theirs else ():
         ratio = _scientific(_relative({name: mine[name]}, theirs))
         title = f"${content.difference(name)}$\n(relative $L_2$: {ratio})"
@@ -179,7 +183,7 @@ def plane(content: Content) -> Picture:
         _label(axes, r"$\sqrt{u^2 + v^2}$ and streamlines", first, second)
     for title, values, error in fields:
         axes = figure.add_subplot(cells.pop(0))
-        mesh = field(axes, x, y, values.T, error=error, equal=_similar(x, y))
+        mesh = field(axes, x, y, values.T, error=error, limits=limits.get(title), equal=_similar(x, y))
         _colorbar(figure, axes, mesh, scientific=error)
         _label(axes, title, first, second)
     if content.has_losses:
@@ -289,8 +293,8 @@ def _relative(mine: Values, theirs: Values) -> float:
 
 def _scientific(value: float) -> str:
     """Return 3.1e-4 as mathematics."""
-    if value == 0 or not math.isfinite(value):
-        return f"${value:g}$"
+    if value == 0 or not math.isfinite(value) or 0.01 <= value < 1000:
+        return f"${value:.2g}$"
     exponent = math.floor(math.log10(value))
     return rf"${value / 10.0**exponent:.1f}\times 10^{{{exponent}}}$"
 

@@ -154,7 +154,7 @@ def field(
 
 def phase(axes: Any, columns: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> None:
     """Draw a trajectory in the plane or in space: the reference grey beneath, the solution on it, the start marked."""
-    labels = [mathtext(name.rstrip("'")) + "'" * name.count("'") for name in columns]
+    labels = [rf"\dot{{{mathtext(name[:-1])}}}" if name.endswith("'") else mathtext(name) for name in columns]
     if reference:
         axes.plot(*reference.values(), color="0.7", linewidth=2.6)
     axes.plot(*columns.values(), color=color_of(0), linewidth=1.0)
