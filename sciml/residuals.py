@@ -119,10 +119,14 @@ class Points(Measure):
 
 @final
 class Bumps(Measure):
-    """Averages against bumps on random boxes, an eighth to a quarter of the domain wide, by Gauss-Legendre rules."""
+    """Averages against bumps on random boxes, by Gauss-Legendre rules.
 
-    def __init__(self, problem: Problem, seed: int, count: int, refinement: float = 1.0) -> None:
+    The boxes are between half of `width` and `width` of the domain wide; `refinement` scales the number of nodes.
+    """
+
+    def __init__(self, problem: Problem, seed: int, count: int, width: float, refinement: float = 1.0) -> None:
         super().__init__(problem, seed, count)
+        self.width = width
         sizes = {1: 40, 2: 24, 3: 12}
         self.nodes, self.weights = np.polynomial.legendre.leggauss(
             int(refinement * sizes.get(problem.domain.dimension, 6))
@@ -139,7 +143,7 @@ class Bumps(Measure):
         free = [i for i, name in enumerate(box.coordinates) if name not in place]
         rng = np.random.default_rng(self.seed)
         lengths = np.array(box.lengths)
-        half = lengths * rng.uniform(1 / 16, 1 / 8, (self.count, box.dimension))
+        half = lengths * rng.uniform(self.width / 4, self.width / 2, (self.count, box.dimension))
         centre = np.array(box.lower) + half + (lengths - 2 * half) * rng.random((self.count, box.dimension))
         grid = np.meshgrid(*[self.nodes] * len(free), indexing="ij") if free else []
         points = np.repeat(centre[:, None, :], self.nodes.size ** len(free), axis=1)

@@ -265,7 +265,7 @@ def test_wrong_arguments_are_refused(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["burgers", "klein_gordon", "heat_2d", "pendulum"])
 def test_bumps_see_exact_solutions_vanish_and_perturbed_ones_not(name: str) -> None:
     problem = sciml.load(name, **({"nu": 0.1} if name == "burgers" else {}))
-    measure, field = Bumps(problem, 0, 16), exact_field(problem)
+    measure, field = Bumps(problem, 0, 16, 0.25), exact_field(problem)
     perturbed = perturbed_field(problem, field, 1e-3, 0)
     for claim in claims_of(problem):
         assert measure.error(claim, field) < 1e-9
