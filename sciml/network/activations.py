@@ -47,7 +47,7 @@ class Sigmoid(Activation):
         if order >= 1:
             s.append(s[0] * (1 - s[0]))
         for k in range(1, order):
-            s.append((s[k] - _convolution(s, k)) / (k + 1))
+            s.append(s[k] * (1.0 / (k + 1)) + _convolution(s, k, -1.0 / (k + 1)))
         return s
 
 
@@ -60,7 +60,11 @@ class Tanh(Activation):
     def __call__(self, z: Tensor) -> Tensor:
         """Return f(z)."""
         # On CPUs the vectorised sigmoid is several times faster than tanh; the identity is exact to rounding.
-        return torch.sigmoid(2 * z) * 2 - 1 if z.device.type == "cpu" else torch.tanh(z)
+        if z.device.type != "cpu":
+            return torch.tanh(z)
+        if torch.is_grad_enabled():
+            return torch.sigmoid(2 * z) * 2 - 1
+        return (2 * z).sigmoid_().mul_(2).sub_(1)
 
     def taylor(self, z: Tensor, order: int) -> list[Tensor]:
         """Return f^(k)(z) / k! for k = 0, ..., order."""
@@ -69,17 +73,18 @@ class Tanh(Activation):
         if order >= 1:
             t.append(1 - t[0] * t[0])
         for k in range(1, order):
-            t.append(_convolution(t, k) * (-1.0 / (k + 1)))
+            t.append(_convolution(t, k, -1.0 / (k + 1)))
         return t
 
 
-def _convolution(series: list[Tensor], k: int) -> Tensor:
-    """Return the k-th coefficient of the square of a series, k >= 1."""
+def _convolution(series: list[Tensor], k: int, scale: float) -> Tensor:
+    """Return `scale` times the k-th coefficient of the square of a series, k >= 1."""
     total = series[0] * series[k]
     for i in range(1, (k + 1) // 2):
         total = torch.addcmul(total, series[i], series[k - i])
-    total = total * 2
-    return torch.addcmul(total, series[k // 2], series[k // 2]) if k % 2 == 0 else total
+    if k % 2 == 0:
+        total = torch.addcmul(total, series[k // 2], series[k // 2], value=0.5)
+    return total * (2 * scale)
 
 
 @final

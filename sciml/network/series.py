@@ -33,7 +33,7 @@ def powers(z: Tensor, tables: IndexSet) -> list[Tensor]:
         power = z.new_empty((len(tables) - start, *z.shape[1:]))
         for target, left, right, factor, first in terms:
             if first:
-                power[target - start] = h[left - 1] * result[-1][right - previous]
+                _product(h[left - 1], result[-1][right - previous], power[target - start])
                 if factor != 1.0:
                     power[target - start] *= factor
             else:
@@ -51,13 +51,17 @@ def compose(coefficients: Sequence[Tensor], h: Sequence[Tensor], tables: IndexSe
         return coefficients[0][None]
     result = h[0].new_empty((len(tables), *coefficients[0].shape))
     result[0] = coefficients[0]
-    if torch.is_grad_enabled():  # out= has no derivative
-        result[1:] = coefficients[1] * h[0]
-    else:
-        torch.mul(coefficients[1], h[0], out=result[1:])
+    _product(coefficients[1], h[0], result[1:])
     for k in range(2, tables.order + 1):
         result[tables.starts[k] :].addcmul_(coefficients[k], h[k - 1])
     return result
+
+
+def _product(a: Tensor, b: Tensor, out: Tensor) -> None:
+    if torch.is_grad_enabled():  # writing into `out` directly has no derivative
+        out.copy_(a * b)
+    else:
+        torch.mul(a, b, out=out)
 
 
 def differentiated(coefficients: Sequence[Tensor]) -> list[Tensor]:
