@@ -78,8 +78,18 @@ class Results:
             "note": self.note or None,
         }
 
-    def write(self, directory: Path, command: Sequence[str], options: Mapping[str, Any]) -> list[str]:
-        """Write figure, history, solution and configuration; return their names, or why one is missing."""
+    def write_solution(self, directory: Path) -> list[str]:
+        """Write solution and history; return the names of the files, or why one is missing."""
+        try:
+            written = [self.solution.save(directory / "solution.safetensors").name]
+        except ScimlError as error:
+            written = [f"no solution file ({error})"]
+        if self.solution.history:
+            written.append(write_csv(self.solution.history, directory / "history.csv").name)
+        return written
+
+    def write_report(self, directory: Path, command: Sequence[str], options: Mapping[str, Any]) -> list[str]:
+        """Write figure and configuration; return the names of the files, or why one is missing."""
         from sciml.plotting import plot, write_figure
 
         written: list[str] = []
@@ -88,12 +98,6 @@ class Results:
             written += [write_figure(figure, directory / f"figure.{suffix}").name for suffix in ("png", "pdf")]
         except ScimlError as error:
             written.append(f"no figure ({error})")
-        if self.solution.history:
-            written.append(write_csv(self.solution.history, directory / "history.csv").name)
-        try:
-            written.append(self.solution.save(directory / "solution.safetensors").name)
-        except ScimlError as error:
-            written.append(f"no solution file ({error})")
         config = {
             "command": list(command),
             "options": {name: value for name, value in options.items() if name != "json"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from sciml.command import (
     usage,
     whole,
 )
-from sciml.errors import ArgumentError, SolveError
+from sciml.errors import ArgumentError, ScimlError, SolveError
 from sciml.request import PROBLEM_OPTIONS, directory_name, requested_problem
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ BUDGET = 30.0
 REFERENCE_BUDGET = 20.0
 
 NETWORK_OPTIONS = (
-    Option("budget", f"at most this many seconds for each solver ({BUDGET:g})", "SECONDS", positive("the budget")),
+    Option("budget", f"at most this many seconds for each solver ({BUDGET:g}; --method classical: no limit)", "SECONDS",
+           positive("the budget")),
     Option("tol", "estimated relative L2 error to stop at (1e-4)", "T", positive("the tolerance", below=1)),
     Option("seed", f"seed of the random numbers ({SEED}); the same seed gives the same result", "N",
            whole("the seed", least=0)),
@@ -129,12 +130,14 @@ def _solve(arguments: Arguments, argv: Sequence[str]) -> int:
             solution = error.solution
         print(f"{solution.status.value} after {solution.wall_time:.2g} s: {solution.message}", flush=True)
         results = Results(problem, method, solution, seed)
-        results = measured(results, arguments)
+        # The solution is on the disk before the comparison, which takes its time, can be interrupted.
+        written = results.write_solution(directory)
+        results = noted(measured, results, arguments)
         print(results.error_line(), flush=True)
         if method == "pinn" and results.against is not None and not arguments.get("no-compare"):
-            results = compared(results, arguments)
-            print(results.comparison.text if results.comparison else results.note)
-        written = results.write(directory, argv, arguments.options)
+            results = noted(compared, results, arguments)
+            print(results.comparison.text if results.comparison else f"no comparison: {results.note}", flush=True)
+        written += results.write_report(directory, argv, arguments.options)
         print(f"written to {directory}: {', '.join(written)}")
     if arguments.get("json"):
         print(json_text(results.to_dict()))
@@ -158,6 +161,19 @@ def solution_of(problem: Problem, method: str, arguments: Arguments) -> Solution
         return pinn.solve(problem, seed=arguments.get("seed", SEED), progress=progress, **options)
 
 
+def noted(step: Callable[[Results, Arguments], Results], results: Results, arguments: Arguments) -> Results:
+    """Take a step that adds to the results; where it fails, the results stay and a note says why."""
+    try:
+        return step(results, arguments)
+    except ScimlError as error:
+        return replace(results, note=str(error))
+    except Exception as error:
+        if arguments.get("traceback"):
+            raise
+        fault = "a fault of the program, --traceback shows where"
+        return replace(results, note=f"{type(error).__name__}: {error} ({fault})")
+
+
 def measured(results: Results, arguments: Arguments) -> Results:
     """Add the error against the exact solution, or against a classical one that is tighter than the result."""
     from sciml.comparison import reference
@@ -167,28 +183,25 @@ def measured(results: Results, arguments: Arguments) -> Results:
         tighter = estimate is None or estimate > 10 * problem.reference
         if not tighter:
             return replace(results, note="no exact solution is known, and no classical one that is more accurate")
-    try:
-        with Progress("reference") as progress:
-            budget = max(arguments.get("budget", BUDGET), REFERENCE_BUDGET)
-            against = reference(problem, budget=budget, progress=progress)
-        return replace(results, against=against, error=against.error(results.solution))
-    except (SolveError, ArgumentError) as error:
-        return replace(results, note=str(error))
+    with Progress("reference") as progress:
+        budget = max(arguments.get("budget", BUDGET), REFERENCE_BUDGET)
+        against = reference(problem, budget=budget, progress=progress)
+    return replace(results, against=against, error=against.error(results.solution))
 
 
 def compared(results: Results, arguments: Arguments) -> Results:
     """Add the comparison with the classical solver."""
     from sciml.comparison import compare
 
-    try:
-        with Progress("classical") as progress:
-            budget = arguments.get("budget", BUDGET)
-            comparison = compare(
-                results.problem, results.solution, against=results.against, budget=budget, progress=progress
-            )
-        return replace(results, comparison=comparison)
-    except SolveError as error:
-        return replace(results, note=str(error))
+    with Progress("classical") as progress:
+        comparison = compare(
+            results.problem,
+            results.solution,
+            against=results.against,
+            budget=arguments.get("budget", BUDGET),
+            progress=progress,
+        )
+    return replace(results, comparison=comparison)
 
 
 if __name__ == "__main__":

@@ -288,6 +288,23 @@ def test_a_fault_of_the_program_is_told_in_two_lines_or_shown(
         solve(["logistic", "--traceback"])
 
 
+def test_a_fault_of_the_comparison_costs_no_result(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(pinn, "solve", fake(Status.CONVERGED))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sciml.comparison.compare", broken)
+        assert solve(["logistic", "--json"]) == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert result["error"] < 1e-5
+    assert "ZeroDivisionError" in result["note"]
+    assert "no comparison: ZeroDivisionError" in captured.err
+    assert Path("runs/logistic/solution.safetensors").exists()
+    assert Path("runs/logistic/figure.png").exists()
+
+
 def test_warnings_are_one_line_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pinn, "solve", fake(Status.CONVERGED))
     text = [*HEAT[:2], "u(0,t) = 1", "u(1,t) = 0"]
