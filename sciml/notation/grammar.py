@@ -275,7 +275,7 @@ class _Reader:
         axes, bare = words.functions[name], words.function(name)
         shown = f"{name}({', '.join(axes)})"
         if len(node.args) != len(axes):
-            raise self.error(f"{name!r} takes {len(axes)} arguments, as {shown}", node)
+            raise self.error(f"{name!r} is declared with {len(axes)} argument(s), {shown}, not {len(node.args)}", node)
         arguments = [self.visit(argument) for argument in node.args]
         formed = bare.func(*(part.expression for part in arguments))
         if formed != bare and not self.condition:
