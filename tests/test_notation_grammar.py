@@ -1,5 +1,7 @@
 """What the grammar accepts, and which SymPy objects it makes of it."""
 
+import doctest
+import importlib
 import pickle
 import subprocess
 import sys
@@ -328,6 +330,20 @@ def test_unknowns_are_what_is_differentiated_or_placed(
     equations: list[Any], conditions: list[Any], coordinates: Any, parameters: Any, expected: Any
 ) -> None:
     assert infer_unknowns(equations, conditions, coordinates, parameters, ()) == expected
+
+
+def test_unknowns_are_not_inferred_from_other_things() -> None:
+    with pytest.raises(NotationError, match="not NoneType"):
+        infer_unknowns([None], [], ("x",))
+    with pytest.raises(NotationError, match="names begin with a letter"):
+        infer_unknowns(["__import__('os')"], [], ("x",))
+
+
+@pytest.mark.parametrize("module", ["vocabulary", "grammar", "adoption", "printing", "latex", "compilation"])
+def test_the_examples_of_the_documentation_run(module: str) -> None:
+    results = doctest.testmod(importlib.import_module(f"sciml.notation.{module}"))
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 def test_sympy_without_assumptions_is_adopted() -> None:

@@ -45,11 +45,7 @@ def adopt(expression: Any, vocabulary: Vocabulary) -> sympy.Expr:
     NotationError
         A name is not declared, or something is not real, not finite or not part of the notation.
     """
-    try:
-        given = sympy.sympify(expression, strict=True)
-    except sympy.SympifyError as error:
-        kind = type(expression).__name__
-        raise NotationError(f"a SymPy expression, an equation or a number is needed, not {kind}") from error
+    given = _sympified(expression)
     for count, _ in enumerate(sympy.preorder_traversal(given)):
         if count > _MOST_NODES:
             raise NotationError("the expression is too large")
@@ -67,6 +63,14 @@ def adopt(expression: Any, vocabulary: Vocabulary) -> sympy.Expr:
     if not isinstance(result, (sympy.Expr, sympy.Eq)):
         raise NotationError(f"an equation or expression is needed, not {type(given).__name__}")
     return result  # pyright: ignore[reportReturnType]
+
+
+def _sympified(expression: Any) -> Any:
+    try:
+        return sympy.sympify(expression, strict=True)
+    except sympy.SympifyError as error:
+        kind = type(expression).__name__
+        raise NotationError(f"a SymPy expression, an equation or a number is needed, not {kind}") from error
 
 
 def _adopt(node: Any, words: Vocabulary) -> Any:
@@ -232,5 +236,5 @@ def _stem(name: str, coordinates: Sequence[str]) -> str:
 
 def _in_sympy(expression: Any) -> list[str]:
     """Return the applied functions of a SymPy expression, and the stems of what it differentiates."""
-    given = sympy.sympify(expression, strict=True)
+    given = _sympified(expression)
     return [str(node.func) for node in sympy.preorder_traversal(given) if isinstance(node, AppliedUndef)]
