@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import sympy
 
@@ -13,7 +13,7 @@ from sciml.domain import Box
 from sciml.errors import ProblemError
 from sciml.notation import At, Partial, Vocabulary, to_text
 
-__all__ = ["Condition", "build_conditions"]
+__all__ = ["Condition", "build_conditions", "difference"]
 
 Kind = Literal["initial", "boundary", "periodic", "point"]
 
@@ -56,10 +56,18 @@ class Condition:
         slope = sympy.diff(rest, leaf)
         if slope.has(leaf) or any(slope.has(vocabulary.symbol(name)) for name in vocabulary.coordinates):
             return None
-        return partials[0], sympy.expand_mul(-rest.subs(leaf, 0) / slope)
+        constant: Any = rest.subs(leaf, 0)
+        value: Any = sympy.expand_mul(-constant / slope)
+        return partials[0], value
 
     def __str__(self) -> str:
         return self.name
+
+
+def difference(equation: sympy.Eq) -> sympy.Expr:
+    """Left minus right."""
+    left, right = cast(tuple[Any, Any], equation.args)
+    return left - right
 
 
 def build_conditions(
@@ -72,13 +80,13 @@ def build_conditions(
     ProblemError : a place outside the domain, no fixed coordinate, or several places that are not the two ends of one
         coordinate.
     """
-    expression = equation.lhs - equation.rhs
+    expression = difference(equation)
     nodes = sorted(expression.atoms(At), key=str)
     places = [_fixed(node, name, vocabulary, box, constants) for node in nodes]
     if any(place is None for place in places):
         if not all(place is None for place in places):
             raise ProblemError(f"condition {name!r}: 'boundary' and another place cannot stand in one equation")
-        field = expression.xreplace({node: node.expression for node in nodes})
+        field: Any = expression.xreplace({node: node.expression for node in nodes})
         return [
             Condition(f"{name} [{c} = {value:.6g}]", field, _frozen({c: value}), None, "boundary")
             for c in vocabulary.coordinates
@@ -88,7 +96,7 @@ def build_conditions(
     distinct = [dict(items) for items in dict.fromkeys(tuple(place.items()) for place in places if place is not None)]
     if len(distinct) == 1:
         place = distinct[0]
-        field = expression.xreplace({node: node.expression for node in nodes})
+        field: Any = expression.xreplace({node: node.expression for node in nodes})
         return [Condition(name, field, _frozen(place), None, _kind(place, box, time))]
     return [_periodic(expression, nodes, distinct, name, box)]
 

@@ -6,7 +6,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sympy
 
@@ -34,9 +34,8 @@ def number(what: str, value: Any, values: Mapping[str, float]) -> float:
         except NotationError as error:
             raise ArgumentError(f"{what}: {error}") from None
     if isinstance(value, sympy.Basic):
-        constants = {
-            symbol: values[symbol.name] for symbol in value.free_symbols if getattr(symbol, "name", "") in values
-        }
+        names = {symbol: str(symbol) for symbol in value.free_symbols}
+        constants = {symbol: values[name] for symbol, name in names.items() if name in values}
         result = sympy.N(value.xreplace({s: sympy.Float(v, 17) for s, v in constants.items()}), 17)
         if not (result.is_number and result.is_real):
             raise ArgumentError(f"{what} must be a real number, got {value}")
@@ -169,7 +168,9 @@ def equation_of(text: Text, vocabulary: Vocabulary) -> sympy.Eq:
     if isinstance(text, str):
         return parse_equation(text, vocabulary)
     adopted = adopt(text, vocabulary)
-    return adopted if isinstance(adopted, sympy.Eq) else sympy.Eq(adopted, sympy.Integer(0), evaluate=False)
+    if isinstance(adopted, sympy.Eq):
+        return adopted
+    return cast(sympy.Eq, sympy.Eq(adopted, sympy.Integer(0), evaluate=False))
 
 
 def exact_of(

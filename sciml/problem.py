@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, cast, final
 
 import sympy
 
 from sciml.checks import check_equations, check_forward, corner_warnings
-from sciml.condition import Condition, build_conditions
+from sciml.condition import Condition, build_conditions, difference
 from sciml.declaration import (
     Exact,
     Text,
@@ -145,7 +145,7 @@ class Problem:
         self._put("vocabulary", Vocabulary(box.coordinates, names, tuple(values), signatures, time))
 
         self._put("equations", tuple(equation_of(text, self.vocabulary) for text in texts))
-        self._put("residuals", tuple(equation.lhs - equation.rhs for equation in self.equations))
+        self._put("residuals", tuple(difference(equation) for equation in self.equations))
         made: list[Condition] = []
         equalities: list[sympy.Eq] = []
         for text in places:
@@ -199,7 +199,7 @@ class Problem:
 
     def substituted(self, expression: sympy.Expr) -> sympy.Expr:
         """Put the parameters' values into a formula."""
-        return expression.xreplace(dict(self.constants))
+        return cast(sympy.Expr, expression.xreplace(dict(self.constants)))
 
     def order(self, unknown: str, coordinate: str) -> int:
         """Highest order of derivative of an unknown in a coordinate, over all equations."""
@@ -242,7 +242,7 @@ class Problem:
                     value[unknown] = formula(*columns, **accepted_keywords(formula, self.parameters))
                 else:
                     leaves = [self.vocabulary.symbol(c) for c in self.coordinates]
-                    compiled = to_torch([self.substituted(formula)], leaves, dict(self.functions))
+                    compiled = to_torch([self.substituted(cast(sympy.Expr, formula))], leaves, dict(self.functions))
                     value[unknown] = compiled(*columns)[0]
         missing = [name for name in self.unknowns if name not in value]
         if missing:

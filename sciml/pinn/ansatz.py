@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sympy
@@ -243,7 +243,8 @@ def _factor(problem: Problem, coordinate: str, ends: Sequence[_Datum]) -> sympy.
     polynomial = sum((c * p for c, p in zip(kernel, powers, strict=True)), sympy.Integer(0))
     samples = np.polyval([float(c) for c in reversed(list(kernel))], np.linspace(0, 1, 201))
     largest = samples[np.argmax(np.abs(samples))]
-    return sympy.factor(polynomial / sympy.nsimplify(largest, rational=True)).subs(_XI, _xi(problem, coordinate))
+    scaled: Any = sympy.factor(polynomial / sympy.nsimplify(largest, rational=True))
+    return cast(sympy.Expr, scaled.subs(_XI, _xi(problem, coordinate)))
 
 
 def _interpolant(problem: Problem, coordinate: str, ends: Sequence[_Datum], so_far: sympy.Expr) -> sympy.Expr:
@@ -259,7 +260,7 @@ def _interpolant(problem: Problem, coordinate: str, ends: Sequence[_Datum], so_f
     for k, datum in enumerate(ends):
         phi = sum((dual[j, k] * powers[j] for j in range(len(powers))), sympy.Integer(0))
         place = {symbol: _exact_number(bounds[datum.end])}
-        missing = (datum.value - sympy.diff(so_far, symbol, datum.order)).subs(place)
+        missing = (datum.value - sympy.diff(so_far, symbol, datum.order)).subs(list(place.items()))
         result += sympy.factor(phi).subs(_XI, _xi(problem, coordinate)) * length**datum.order * missing
     return result
 

@@ -53,7 +53,9 @@ class NetworkEvaluator(Evaluator):
             arrays |= {f"{number}.{name}": value.detach().cpu().numpy() for name, value in values}
             problem = piece.ansatz.problem
             windows.append(None if problem.time is None else list(problem.domain.interval(problem.time)))
-        architecture = self.pieces[0].network.description()
+        first = self.pieces[0].network
+        assert isinstance(first, MLP)
+        architecture = first.description()
         return arrays, {"architecture": architecture, "ansatz": self._options, "windows": windows}
 
     @classmethod

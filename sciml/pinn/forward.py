@@ -98,6 +98,8 @@ def solve(
     dtype = _dtype(dtype)
     device = _device(device)
     options = {"harmonics": 1, "exact": bool(exact_conditions)}
+    if not (network is None or isinstance(network, (str, nn.Module))):
+        raise ArgumentError(f"network must be 'WIDTHxDEPTH', a torch.nn.Module or None, got {network!r}")
     plan = plan_for(problem, network)
     options["harmonics"] = plan.harmonics
     ansatz = build_ansatz(problem, **options)
@@ -106,7 +108,7 @@ def solve(
     rule = _optimizer(optimizer)
     march = March(ansatz, net, plan, rule, generator, Limits(tol, budget, iterations, start), progress)
     status, message = march.run()
-    if not math.isfinite(march.windows[0].loss):
+    if not march.history:
         raise SolveError(
             "the residual is not a finite number at the initial network; look for a division by zero, a logarithm or a "
             "root of something negative in the equations"
@@ -143,8 +145,7 @@ def _check(problem: Any, tol: Any, budget: Any, iterations: Any, seed: Any) -> N
     for name, value in (("tol", tol), ("budget", budget)):
         if value is None and name == "budget":
             continue
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not (math.isfinite(value) and value > 0):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
             raise ArgumentError(f"{name} must be a positive number, got {value!r}")
     if iterations is not None and (isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1):
         raise ArgumentError(f"iterations must be a positive integer or None, got {iterations!r}")

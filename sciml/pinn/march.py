@@ -123,6 +123,8 @@ class March:
         window = self._window(first)
         self.windows = [window]
         status = self._alone(window, splittable)
+        if status is None and (spent := self.limits.spent(self.steps)) is not None:
+            status = spent  # no time to do it better: a poor state of the whole interval is what there is
         if status is None:
             assert interval is not None
             self.discarded += window.steps
@@ -160,7 +162,7 @@ class March:
 
     def _hopeless(self, window: Window, evaluation: Evaluation) -> bool:
         """Whether the loss lags behind trial_loss after trial_steps and a tenth of it for each further trial_steps."""
-        trials = window.steps / self.plan.trial_steps - 1
+        trials = window.rounds / self.plan.trial_steps - 1
         return trials >= 0 and evaluation.loss > max(self.plan.trial_loss * 10**-trials, EASY_LOSS)
 
     def _twice(self) -> bool:
@@ -219,7 +221,7 @@ class March:
                     self.windows.pop()
                     length /= 2
                     continue
-                if window.steps < self.plan.trial_steps / 2:
+                if window.rounds < self.plan.trial_steps / 2:
                     length *= 1.5
             else:
                 # No time is left: the rest of the interval is covered by the continued initial state.

@@ -48,7 +48,7 @@ class Block:
         """Number of points."""
         return self.inputs.shape[1]
 
-    def part(self, rows: slice) -> Block:
+    def part(self, rows: slice | Tensor) -> Block:
         """Some of the points."""
         columns = tuple(column[rows] for column in self.columns)
         return Block(columns, self.inputs[:, rows], self.g[:, rows], self.factors[:, :, rows])

@@ -54,6 +54,15 @@ class Window:
         self._level = 0
         self._drawn = False
 
+    @property
+    def _many(self) -> int:
+        return 1 if self.optimizer.name == "levenberg-marquardt" else CHEAP_STEPS
+
+    @property
+    def rounds(self) -> float:
+        """Steps so far, in units of one Levenberg-Marquardt step."""
+        return self.steps / self._many
+
     def check(self) -> Evaluation:
         """Return the loss on fresh points."""
         return self.objective.evaluation(self.objective.fresh(count=FRESH))
@@ -115,8 +124,7 @@ class Window:
         return status
 
     def _advance(self, trainer: Trainer) -> None:
-        many = 1 if self.optimizer.name == "levenberg-marquardt" else CHEAP_STEPS
-        for _ in range(self._plan.periods[self._level] * many):
+        for _ in range(self._plan.periods[self._level] * self._many):
             before = trainer.iteration
             trainer.step()
             self.steps += trainer.iteration - before
