@@ -17,6 +17,7 @@ import numpy as np
 
 from sciml.errors import ArgumentError, ProblemError, SolveError
 from sciml.grids import values_of
+from sciml.typography import short
 
 if TYPE_CHECKING:
     from sciml.problem import Problem
@@ -72,7 +73,7 @@ class Reference:
         """What this is, in words."""
         if self.solution is None:
             return "the exact solution"
-        return f"a classical reference ({_short(self.solution)}), itself good to {self.accuracy:.1g}"
+        return f"a classical reference ({_short(self.solution)}), itself good to {short(self.accuracy, 0)}"
 
 
 @final
@@ -261,7 +262,7 @@ def _climb(
         accurate = min(step.error for step in steps) <= max(network_error, against.accuracy)
         if accurate and seconds > network_seconds:
             break
-    return sorted(steps, key=lambda step: (step.seconds, step.error))
+    return sorted(steps, key=lambda step: -step.rtol)
 
 
 def _judged(problem: Problem) -> tuple[str, ...]:
@@ -290,22 +291,22 @@ def _sentence(
     against: Reference,
     budget: float,
 ) -> str:
-    network = f"network {error:.1e} in {seconds:.2g} s"
+    network = f"network {short(error)} in {seconds:.2g} s"
     if not steps:
         return f"{network}; the classical solver has no result within {budget:.3g} s"
     if classical_seconds is None:
         best = min(steps, key=lambda step: step.error)
-        equal = f"reaches {best.error:.1e} in {best.seconds:.2g} s at best, less accurate than the network"
+        equal = f"reaches {short(best.error)} in {best.seconds:.2g} s at best, less accurate than the network"
         fastest = best
     else:
         fastest = next(s for s in steps if s.seconds == classical_seconds and s.error <= error)
         ratio = seconds / max(classical_seconds, 1e-6)
         pace = f"{_rounded(ratio)} times faster" if ratio >= 1 else f"the network is {_rounded(1 / ratio)} times faster"
-        equal = f"reaches {fastest.error:.1e} in {classical_seconds:.2g} s ({pace})"
+        equal = f"reaches {short(fastest.error)} in {classical_seconds:.2g} s ({pace})"
     if classical_error is None:
         there = " and has no result in the network's time"
     elif classical_seconds is None or classical_error < fastest.error:
-        there = f" and {classical_error:.1e} in the network's time"
+        there = f" and {short(classical_error)} in the network's time"
     else:
         there = ""
     floor = ""

@@ -169,7 +169,7 @@ def plane(content: Content) -> Picture:
             limits |= dict.fromkeys(titles, (float(both.min()), float(both.max())))
     for name in mine if theirs else ():
         ratio = _scientific(_relative({name: mine[name]}, theirs))
-        title = f"${content.difference(name)}$\n(relative $L_2$: {ratio})"
+        title = f"${content.difference(name)}$ (rel. $L_2$: {ratio})"
         fields.append((title, abs(mine[name] - theirs[name]), True))
     count = len(fields) + flow + content.has_losses
     figure, cells = _cells(count, 3.2, 2.8, most={4: 2, 7: 4, 8: 4}.get(count, 3))

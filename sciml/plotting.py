@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -92,9 +93,10 @@ def plot_comparison(comparison: Comparison, path: str | Path | None = None) -> P
     with matplotlib.rc_context(STYLE):
         figure = Picture(figsize=(4.4, 3.3), layout="constrained")
         axes = figure.add_subplot()
-        steps = comparison.steps
-        style = {"color": color_of(0), "marker": "o", "markersize": 4.5}
-        axes.loglog([s.seconds for s in steps], [s.error for s in steps], label="classical", **style)
+        runs = sorted((step.seconds, step.error) for step in comparison.steps)
+        best = np.minimum.accumulate([error for _, error in runs] or [np.nan])
+        axes.loglog([s for s, _ in runs], [e for _, e in runs], "o", color=color_of(0), ms=4.5, label="classical")
+        axes.step([s for s, _ in runs] or [np.nan], best, where="post", color=color_of(0), linewidth=1.0, alpha=0.6)
         axes.loglog(
             [comparison.network_seconds], [comparison.network_error], "D", color=color_of(1), ms=6, label="network"
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from sciml.errors import ArgumentError, ScimlError
 from sciml.storage import plain, write_csv
-from sciml.typography import pretty
+from sciml.typography import pretty, short
 
 if TYPE_CHECKING:
     from sciml.comparison import Comparison, Reference
@@ -49,10 +49,10 @@ class Results:
     def error_line(self) -> str:
         """Return the sentence about the error."""
         estimate = self.solution.estimate
-        estimated = "no estimate" if estimate is None else f"estimate {estimate:.1e}"
+        estimated = "no estimate" if estimate is None else f"estimate {short(estimate)}"
         if self.error is None or self.against is None:
             return f"relative L2 error not known ({estimated}): {self.note}"
-        return f"relative L2 error {self.error:.2e} against {self.against.text} ({estimated})"
+        return f"relative L2 error {short(self.error, 2)} against {self.against.text} ({estimated})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""

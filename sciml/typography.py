@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["pretty"]
+__all__ = ["pretty", "short"]
 
 _LETTERS = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "theta": "θ", "kappa": "κ", "lambda": "λ",
@@ -30,3 +30,14 @@ def pretty(text: str, encoding: str = "utf-8") -> str:
     except (UnicodeEncodeError, LookupError):
         return text
     return shown
+
+
+def short(value: float, digits: int = 1) -> str:
+    """Return a small number for a sentence: 3.1e-5, without the padding of the exponent.
+
+    Examples
+    --------
+    >>> short(3.14e-5), short(1e-8, 0), short(0.0)
+    ('3.1e-5', '1e-8', '0')
+    """
+    return re.sub(r"e([+-])0", r"e\1", f"{value:.{digits}e}") if value else "0"

@@ -216,7 +216,8 @@ def test_a_comparison_is_drawn_as_error_over_time(tmp_path: Path):
     comparison = Comparison("heat", "the exact solution", 1e-15, "pinn", 2.0, 1e-4, 0.01, 1e-8, steps, "")
     figure = plot_comparison(comparison, tmp_path / "comparison.pdf")
     (axes,) = figure.axes
-    classical, network = axes.lines
+    classical, best, network = axes.lines
+    assert list(best.get_ydata()) == [1e-4, 1e-8]
     assert list(classical.get_ydata()) == [1e-4, 1e-8]
     assert (list(network.get_xdata()), list(network.get_ydata())) == ([2.0], [1e-4])
 
