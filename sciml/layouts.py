@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from sciml.grids import axes_of, relative, tensor_points, values_of
-from sciml.panels import Picture, curves, error_curves, field, headroom, losses, mathtext, phase
+from sciml.panels import Picture, curves, error_curves, field, headroom, losses, mathtext, phase, visible_range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +40,8 @@ class Content:
         if reference is None and self.problem.has_exact:
             reference = self.problem
         self.reference = reference
+        # An unknown that the reference does not judge (a pressure) is drawn, but without an error.
+        self.judged = tuple(getattr(reference, "unknowns", self.unknowns))
         exact = reference is self.problem or getattr(reference, "kind", "") == "exact"
         self.reference_name = "exact" if exact else "reference"
         self.history = {name: np.asarray(values) for name, values in solution.history.items()}
@@ -157,7 +159,7 @@ def plane(content: Content) -> Picture:
     x, y = content.axis(first, MAP), content.axis(second, MAP)
     mine, theirs = content.grid({first: x, second: y}, fixed)
     where = "".join(f", ${mathtext(name)} = {value:.3g}$" for name, value in fixed.items())
-    flow = problem.unknowns[:2] == ("u", "v") and len(problem.space) == 2
+    flow = {"u", "v"} <= set(mine) and len(problem.space) == 2
     fields: list[tuple[str, np.ndarray, bool]] = []
     limits: dict[str, tuple[float, float]] = {}
     for name, values in mine.items():
@@ -166,8 +168,8 @@ def plane(content: Content) -> Picture:
         if theirs and not flow:
             fields.append((titles[1], theirs[name], False))
             both = np.stack([values, theirs[name]])  # one scale, or the two could not be compared
-            limits |= dict.fromkeys(titles, (float(both.min()), float(both.max())))
-    for name in mine if theirs else ():
+            limits |= dict.fromkeys(titles, visible_range(both))
+    for name in (name for name in theirs if name in content.judged):
         ratio = _scientific(_relative({name: mine[name]}, theirs))
         title = f"${content.difference(name)}$ (rel. $L_2$: {ratio})"
         fields.append((title, abs(mine[name] - theirs[name]), True))
@@ -279,7 +281,10 @@ def _key(axes: Axes, content: Content, mine: Values, with_reference: bool) -> No
 
 
 def _colorbar(figure: Picture, axes: Any, mesh: Any, scientific: bool = False) -> None:
-    bar = figure.colorbar(mesh, ax=axes, pad=0.02, aspect=24)
+    (low, high), values = mesh.get_clim(), np.asarray(mesh.get_array())
+    beyond = values.min() < low - 1e-9 * (high - low), values.max() > high + 1e-9 * (high - low)
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(beyond, "both")
+    bar = figure.colorbar(mesh, ax=axes, pad=0.02, aspect=24, extend=extend)
     bar.outline.set_linewidth(0.5)  # type: ignore[union-attr]
     bar.ax.tick_params(direction="out", width=0.5, length=2.5)
     if scientific:

@@ -18,7 +18,19 @@ from sciml.typography import pretty
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["STYLE", "Picture", "color_of", "curves", "error_curves", "field", "headroom", "losses", "mathtext", "phase"]
+__all__ = [
+    "STYLE",
+    "Picture",
+    "color_of",
+    "curves",
+    "error_curves",
+    "field",
+    "headroom",
+    "losses",
+    "mathtext",
+    "phase",
+    "visible_range",
+]
 
 STYLE: dict[Any, Any] = {
     "font.family": "STIXGeneral",
@@ -50,6 +62,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 # A map is drawn in one colour direction when this share of its range lies on one side of zero.
 _ONE_SIDED = 0.02
+MOST_TERMS = 5
 # Below this an error is rounding; a logarithmic axis down to 1e-300 would show nothing else.
 _FLOOR = 1e-17
 
@@ -134,7 +147,7 @@ def field(
     equal: bool = False,
 ) -> Any:
     """Draw `values` [len(y), len(x)] as a colour map and return it for the colour bar."""
-    low, high = limits or (float(values.min()), float(values.max()))
+    low, high = limits or visible_range(values)
     if error:
         low, high, colors = 0.0, high if high > 0 else _FLOOR, "magma_r"
     elif low < -_ONE_SIDED * (high - low) and high > _ONE_SIDED * (high - low):
@@ -150,6 +163,16 @@ def field(
     if equal:
         axes.set_aspect("equal")
     return mesh
+
+
+def visible_range(values: np.ndarray) -> tuple[float, float]:
+    """Return the limits of a colour map: all values, but for a thousandth at either end that would drown the rest.
+
+    A singular corner is such an end; the arrows of the colour bar tell that values lie beyond.
+    """
+    low, high = float(values.min()), float(values.max())
+    inner_low, inner_high = (float(v) for v in np.quantile(values, (0.001, 0.999)))
+    return (inner_low, inner_high) if high - low > 5 * (inner_high - inner_low) > 0 else (low, high)
 
 
 def phase(axes: Any, columns: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> None:
@@ -180,14 +203,14 @@ def losses(axes: Axes, history: Mapping[str, np.ndarray]) -> None:
     if len(terms) != 1:
         axes.semilogy(iterations, _positive(total), color="0.75", linewidth=3.0, label="total")
     # Many terms (a condition per side) make an unreadable legend: the largest at the end keep their names.
-    ranked = sorted(terms, key=lambda name: -float(np.nan_to_num(terms[name][-1])))[: len(_COLORS)]
+    ranked = sorted(terms, key=lambda name: -float(np.nan_to_num(terms[name][-1])))[:MOST_TERMS]
     for index, name in enumerate(ranked):
         axes.semilogy(iterations, _positive(terms[name]), color=color_of(index), linewidth=1.0, label=_plain(name))
     axes.set_xlabel("iteration")
     axes.set_title("loss")
     axes.margins(x=0)
     axes.legend(loc="upper right", fontsize=8, labelspacing=0.3)
-    headroom(axes, 0.075 * (len(ranked) + (len(terms) != 1)))
+    headroom(axes, 0.07 * (len(ranked) + (len(terms) != 1)))
 
 
 def headroom(axes: Axes, share: float) -> None:
@@ -207,4 +230,4 @@ def _positive(values: np.ndarray) -> np.ndarray:
 def _plain(text: str) -> str:
     """Return the name of a term for a legend: short, and without what matplotlib would take for mathematics."""
     text = pretty(text).replace("-", "−")
-    return (text if len(text) <= 34 else text[:32] + " …").replace("$", r"\$")
+    return (text if len(text) <= 30 else text[:28] + " …").replace("$", r"\$")
