@@ -12,7 +12,7 @@ import sympy
 
 from sciml.domain import Box
 from sciml.errors import ArgumentError, NotationError, ProblemError
-from sciml.notation import Vocabulary, adopt, infer_unknowns, parse_equation, parse_expression
+from sciml.notation import At, Vocabulary, adopt, infer_unknowns, parse_equation, parse_expression
 
 Text = str | sympy.Basic
 Exact = str | sympy.Basic | Callable[..., Any] | Mapping[str, Any]
@@ -168,6 +168,8 @@ def equation_of(text: Text, vocabulary: Vocabulary) -> sympy.Eq:
     if isinstance(text, str):
         return parse_equation(text, vocabulary)
     adopted = adopt(text, vocabulary)
+    if adopted.has(At):
+        raise ProblemError(f"the equation {adopted} holds at a place; that is a condition")
     if isinstance(adopted, sympy.Eq):
         return adopted
     return cast(sympy.Eq, sympy.Eq(adopted, sympy.Integer(0), evaluate=False))
@@ -189,7 +191,9 @@ def exact_of(
     if set(exact) != set(unknowns):
         raise ArgumentError(f"exact must have the keys {', '.join(unknowns)}, got {', '.join(map(str, exact))}")
     result: dict[str, sympy.Expr | Callable[..., Any]] = {}
-    bare = Vocabulary(vocabulary.coordinates, (), vocabulary.parameters, vocabulary.functions, vocabulary.time)
+    coordinates = set(vocabulary.coordinates)
+    functions = {name: args for name, args in vocabulary.functions.items() if set(args) <= coordinates}
+    bare = Vocabulary(vocabulary.coordinates, (), vocabulary.parameters, functions, vocabulary.time)
     for unknown in unknowns:
         formula = exact[unknown]
         if isinstance(formula, (int, float)):

@@ -104,7 +104,8 @@ class March:
         box = self.ansatz.problem.domain
         unit = torch.quasirandom.SobolEngine(box.dimension, scramble=True, seed=1).draw(MONITOR, dtype=torch.float64)
         like = next(self.network.parameters())
-        self._points = (torch.tensor(box.lower) + torch.tensor(box.lengths) * unit).to(like)
+        lower, lengths = (torch.tensor(side, dtype=torch.float64) for side in (box.lower, box.lengths))
+        self._points = (lower + lengths * unit).to(like)
         self._values = [Partial(u, (0,) * box.dimension) for u in self.ansatz.problem.unknowns]
 
     @property

@@ -189,7 +189,7 @@ class ForwardObjective(Objective):
         total = torch.zeros_like(self.parameters())
         for place, blocks in self._parts(rows):
             values = self._values(place, blocks) / place.scales[:, None]
-            factor = torch.tensor([factors[name] for name in place.names]).to(values)
+            factor = torch.tensor([factors[name] for name in place.names], dtype=values.dtype, device=values.device)
             weights = factor[:, None] * values / place.scales[:, None]
             for sign, block in zip((1.0, -1.0), blocks, strict=False):
                 jet, tape = place.group.field.record(self.network, block)

@@ -42,7 +42,8 @@ def evaluate(pieces: Sequence[Piece], partials: Sequence[Partial], points: Tenso
     problem = pieces[0].ansatz.problem
     assert problem.time is not None
     axis = problem.domain.index(problem.time)
-    ends = torch.tensor([piece.ansatz.problem.domain.upper[axis] for piece in pieces[:-1]]).to(points)
+    bounds = [piece.ansatz.problem.domain.upper[axis] for piece in pieces[:-1]]
+    ends = torch.tensor(bounds, dtype=points.dtype, device=points.device)
     owner = torch.bucketize(points[:, axis].contiguous(), ends)
     result = points.new_empty((len(partials), len(points)))
     for number, piece in enumerate(pieces):
