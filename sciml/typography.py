@@ -33,11 +33,13 @@ def pretty(text: str, encoding: str = "utf-8") -> str:
 
 
 def short(value: float, digits: int = 1) -> str:
-    """Return a small number for a sentence: 3.1e-5, without the padding of the exponent.
+    """Return an error for a sentence: 3.1e-5, without the padding of the exponent; 0.25 where that reads better.
 
     Examples
     --------
-    >>> short(3.14e-5), short(1e-8, 0), short(0.0)
-    ('3.1e-5', '1e-8', '0')
+    >>> short(3.14e-5), short(1e-8, 0), short(0.25), short(0.0)
+    ('3.1e-5', '1e-8', '0.25', '0')
     """
-    return re.sub(r"e([+-])0", r"e\1", f"{value:.{digits}e}") if value else "0"
+    if value == 0 or 0.01 <= abs(value) < 1000:
+        return f"{value:.{digits + 1}g}"
+    return re.sub(r"e([+-])0", r"e\1", f"{value:.{digits}e}")

@@ -19,7 +19,7 @@ from sciml.errors import ArgumentError
 from sciml.notation import Partial
 from sciml.plotting import plot, plot_comparison
 from sciml.solution import Evaluator
-from sciml.typography import pretty
+from sciml.typography import pretty, short
 
 
 class Shifted(Evaluator):
@@ -234,3 +234,19 @@ def test_a_comparison_is_drawn_as_error_over_time(tmp_path: Path):
 def test_equations_are_shown_as_a_person_writes_them(text: str, shown: str):
     assert pretty(text) == shown
     assert pretty(text, "ascii") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (3.14e-5, "3.1e-5"),
+        (2e-12, "2.0e-12"),
+        (0.25, "0.25"),
+        (4.75, "4.8"),
+        (1234.0, "1.2e+3"),
+        (0.0, "0"),
+        (np.nan, "nan"),
+    ],
+)
+def test_errors_in_sentences_are_short(value: float, shown: str):
+    assert short(value) == shown
