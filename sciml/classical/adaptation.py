@@ -238,15 +238,15 @@ class Adaptation:
         values = dict(zip(self.problem.unknowns, evaluator.evaluate(partials, points), strict=True))
         largest = max(float(np.abs(v).max()) for v in values.values())
         free = [u for u, v in values.items() if np.abs(v).max() > 1e-6 * largest]
-        if all(np.ptp(values[u]) <= 1e-6 * largest for u in free):
+        if free and all(np.ptp(values[u]) <= 1e-6 * largest for u in free):
             place = ", ".join(f"{a:.6g}" for a in self.problem.domain.lower)
             return (
                 f"the problem determines {' and '.join(free)} only up to a constant, because equations and conditions "
                 f"contain its derivatives alone; add a condition at a point, such as {free[0]}({place}) = 0"
             )
         return (
-            f"the problem does not determine {' and '.join(free)}: with zero data it has a solution that is not zero "
-            "(a resonance, or conditions that repeat each other); change a parameter or a condition"
+            f"the problem does not determine {' and '.join(free) or 'its unknowns'}: with zero data it has a solution "
+            "that is not zero (a resonance, or conditions that repeat each other); change a parameter or a condition"
         )
 
     def _note(self, system: Discretisation, root: Root, seconds: float) -> None:

@@ -206,11 +206,6 @@ class Collocation(Discretisation):
     def _evaluate(self, term: Term, axes: list[Array], fields: Fields) -> Array:
         arguments = self._arguments(term, axes, fields)
         value = term.formula.value(_grid(axes), arguments)
-        if self.relaxation and any(term.top):
-            slopes = term.formula.slopes(_grid(axes), arguments)
-            value = value + self.relaxation * sum(
-                slope * argument for slope, argument, top in zip(slopes, arguments, term.top, strict=True) if top
-            )
         if term.partner is not None:
             other = self._moved(term, axes)
             value = value - term.formula.value(_grid(other), self._arguments(term, other, fields))
@@ -230,8 +225,7 @@ class Collocation(Discretisation):
         for sign, points in sides:
             slopes = term.formula.slopes(_grid(points), self._arguments(term, points, fields))
             for i, (partial, slope) in enumerate(zip(term.formula.partials, slopes, strict=True)):
-                if self.relaxation and term.top and term.top[i]:
-                    slope = (1 + self.relaxation) * slope
+                slope = self._weight(term, i) * slope
                 if not np.any(slope):
                     continue
                 tables = [self._table(partial.unknown, a, k, points[a]) for a, k in enumerate(partial.orders)]
@@ -249,7 +243,14 @@ class Collocation(Discretisation):
         return [np.array([partner[a]]) if a in partner else points for a, points in enumerate(axes)]
 
     def _arguments(self, term: Term, axes: list[Array], fields: Fields) -> list[Array]:
-        return [self._on_grid(fields, partial, axes).ravel() for partial in term.formula.partials]
+        return [
+            self._weight(term, i) * self._on_grid(fields, partial, axes).ravel()
+            for i, partial in enumerate(term.formula.partials)
+        ]
+
+    def _weight(self, term: Term, i: int) -> float:
+        """Factor of the i-th partial of a term in a relaxed system."""
+        return 1 + self.relaxation if term.top and term.top[i] else 1.0
 
     def _on_grid(self, fields: Fields, partial: Partial, axes: Sequence[Array]) -> Array:
         result = fields.coefficients[partial.unknown]

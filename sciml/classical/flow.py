@@ -19,7 +19,7 @@ from sciml.notation import to_numpy
 if TYPE_CHECKING:
     from sciml.problem import Problem
 
-__all__ = ["Corner", "Flow", "SideValues", "boundary_coefficients", "recognise"]
+__all__ = ["Corner", "Flow", "SideValues", "boundary_coefficients", "pressures", "recognise"]
 
 Array = NDArray[Any]
 
@@ -159,6 +159,29 @@ def recognise(problem: Problem) -> Flow | None:
     return None
 
 
+def pressures(problem: Problem) -> tuple[str, ...]:
+    """Unknowns that act as a pressure: they occur by their gradient alone, beside a constraint on a divergence.
+
+    Other unknowns (a temperature) and three coordinates are allowed. Such an unknown has no conditions of its own but
+    a level at a point.
+    """
+    partials = [problem.vocabulary.partials(residual) for residual in problem.residuals]
+    dimension = len(problem.coordinates)
+    gradient = {tuple(int(a == b) for a in range(dimension)) for b in range(dimension)}
+    constrained = [
+        {p.unknown for p in found}
+        for found in partials
+        if {p.orders for p in found} == gradient and len({p.unknown for p in found}) == len(found) == dimension
+    ]
+    return tuple(
+        unknown
+        for unknown in problem.unknowns
+        if dimension > 1
+        and any(unknown not in velocity for velocity in constrained)
+        and all(p.orders in gradient for found in partials for p in found if p.unknown == unknown)
+    )
+
+
 def _divergence(residual: sympy.Expr, problem: Problem) -> tuple[str, str] | None:
     """The names (u, v) if a residual is a constant times u_x + v_y."""
     partials = problem.vocabulary.partials(residual)
@@ -254,7 +277,8 @@ def boundary_coefficients(spaces: Sequence[ElementSpace], flow: Flow) -> Array:
     def tangential(axis: int, end: int, fixed: dict[int, float]) -> Array:
         along = 1 - axis
         target = scale[axis][end] * sides[axis][end].tangential(rules[along][0])
-        return _fit(spaces[along], rules[along], target, 0, fixed)
+        jumps = [corner.ends[along] for corner in corners if corner.jump > 0 and corner.ends[axis] == end]
+        return _fit(spaces[along], rules[along], target, 0, fixed, jumps)
 
     held: dict[tuple[int, int], dict[int, float]] = {}
     for axis in (0, 1):
@@ -279,9 +303,19 @@ def boundary_coefficients(spaces: Sequence[ElementSpace], flow: Flow) -> Array:
     return result
 
 
-def _fit(space: ElementSpace, rule: tuple[Array, Array], target: Array, order: int, fixed: dict[int, float]) -> Array:
-    """Least-squares fit of a derivative with some coefficients fixed."""
-    points, weights = rule
+def _fit(
+    space: ElementSpace,
+    rule: tuple[Array, Array],
+    target: Array,
+    order: int,
+    fixed: dict[int, float],
+    jumps: Sequence[int] = (),
+) -> Array:
+    """Least-squares fit of a derivative, some coefficients fixed; it may fail in the elements at ends in `jumps`."""
+    points, weights = rule[0], rule[1].reshape(space.mesh.elements, -1).copy()
+    for end in jumps:
+        weights[-end] *= 1e-12
+    weights = weights.ravel()
     matrix = space.matrix(points, order).toarray()
     result = np.zeros(space.size)
     result[list(fixed)] = list(fixed.values())

@@ -65,7 +65,11 @@ class SingularSystemError(Exception):
 
 
 class Factors:
-    """An equilibrated matrix ready to solve with: LU if square, QR (dense) or a saddle-point system (sparse) if not.
+    """An equilibrated matrix ready to solve with.
+
+    Square matrices get an LU factorisation. A few rows too many, which depend on the others if the equations are
+    consistent, are given as many slack unknowns with generic coefficients, which come out as zero; with many rows too
+    many the solution is that of least squares, by QR (dense) or a saddle-point system (sparse).
 
     Parameters
     ----------
@@ -83,25 +87,28 @@ class Factors:
             raise SingularSystemError(np.zeros(columns), 0.0)
         magnitude = abs(matrix)
         self._row = 1 / _positive(np.asarray(magnitude.max(axis=1).todense() if self.sparse else magnitude.max(axis=1)))
+        excess = rows - columns
+        bordered = 0 < excess <= max(4, columns // 100)
+        slack = np.random.default_rng(1).standard_normal((rows, excess)) / np.sqrt(rows) if bordered else None
         if self.sparse:
             scaled = sparse.csc_array(sparse.diags_array(self._row) @ matrix)
             self._column = 1 / _positive(np.sqrt(np.asarray((scaled * scaled).sum(axis=0))))
             scaled = sparse.csc_array(scaled @ sparse.diags_array(self._column))
-            self._factor_sparse(scaled)
+            self._factor_sparse(scaled if slack is None else sparse.csc_array(sparse.hstack([scaled, slack])))
         else:
             scaled = matrix * self._row[:, None]
             self._column = 1 / _positive(np.sqrt(np.einsum("ij,ij->j", scaled, scaled)))
             scaled *= self._column
-            self._factor_dense(scaled)
+            self._factor_dense(scaled if slack is None else np.hstack([scaled, slack]))
 
     def solve(self, right: Array) -> Array:
-        """Solve A x = right, in the least-squares sense of the equilibrated rows if A is not square."""
-        return self._column * self._apply(self._row * right)
+        """Solve A x = right."""
+        return self._column * self._apply(self._row * right)[: self._column.size]
 
     def null(self) -> Array:
         """Return a unit vector that the matrix nearly maps to zero (one step of inverse iteration)."""
         rng = np.random.default_rng(0)
-        vector = self._apply(rng.standard_normal(self._row.size))
+        vector = self._apply(rng.standard_normal(self._row.size))[: self._column.size]
         vector = self._column * np.nan_to_num(vector, posinf=0.0, neginf=0.0)
         return vector / (np.abs(vector).max() or 1.0)
 
@@ -111,8 +118,7 @@ class Factors:
             norm = float(np.abs(scaled).sum(axis=0).max())
             factorise, condition, substitute = linalg.get_lapack_funcs(("getrf", "gecon", "getrs"), (scaled,))
             lu, pivots, info = factorise(scaled)
-            if info > 0:  # an exact zero pivot; a tiny one in its place keeps the null vector within reach
-                np.fill_diagonal(lu, np.where(np.diag(lu) == 0, np.finfo(float).eps ** 2, np.diag(lu)))
+            _fill_zeros(lu)
             self.rcond = float(condition(lu, norm)[0]) if info == 0 else 0.0
             self._apply = lambda right: substitute(lu, pivots, right)[0]
             return
@@ -120,6 +126,7 @@ class Factors:
         factorise, condition, rotate, substitute = linalg.get_lapack_funcs(names, (scaled,))
         qr, tau, _, _ = factorise(scaled, lwork=64 * columns)
         triangle = np.asfortranarray(qr[:columns])
+        _fill_zeros(triangle)
         self.rcond = float(condition(triangle)[0])
 
         def apply(right: Array) -> Array:
@@ -136,10 +143,8 @@ class Factors:
             scaled = sparse.csc_array(sparse.block_array([[sparse.eye_array(rows), scaled], [scaled.T, None]]))
         try:
             factor = splu(scaled)
-        except RuntimeError:  # "Factor is exactly singular"
-            self.rcond = 0.0
-            self._apply = lambda right: np.zeros(columns)
-            return
+        except RuntimeError:  # exactly singular; a tiny perturbation brings the null vector within reach
+            factor = splu(sparse.csc_array(scaled + 1e-15 * sparse.eye_array(scaled.shape[0])))
         norm = float(abs(scaled).sum(axis=0).max())
         inverse: Any = onenormest(_Inverse(factor, scaled.shape[0]))
         self.rcond = 1 / max(norm * float(inverse), 1e-300)
@@ -309,6 +314,12 @@ def follow(
 def _vanishes(system: System, matrix: Any, null: Array) -> bool:
     image = float(np.abs(matrix @ null).max(initial=0.0))
     return image <= 1e-10 * float(abs(matrix).sum(axis=1).max()) * system.norm(null) and system.resolves(null)
+
+
+def _fill_zeros(triangle: Array) -> None:
+    """Put tiny pivots in place of exact zeros, which keeps the null vector within reach."""
+    diagonal = np.diag(triangle)
+    np.fill_diagonal(triangle, np.where(diagonal == 0, np.finfo(float).eps ** 2, diagonal))
 
 
 def _positive(values: Array) -> Array:

@@ -43,7 +43,7 @@ class Limits:
         if dimension == 1:
             return cls(12, 1.5, 700, 12, 20_000 * unknowns)
         if dimension == 2:
-            return cls(10, 1.35, 4_200, 8, 60_000)
+            return cls(10, 1.35, 2_600, 10, 60_000)
         return cls(7, 1.25, 6_500, 4, 0)
 
 
@@ -128,12 +128,12 @@ class Resolution:
         return [
             mesh
             if isinstance(mesh, PeriodicMesh)
-            else Mesh(np.linspace(mesh.breakpoints[0], mesh.breakpoints[-1], 9 if len(meshes) == 1 else 4), count)
+            else Mesh(np.linspace(mesh.breakpoints[0], mesh.breakpoints[-1], 9 if len(meshes) == 1 else 5), count)
             for mesh in meshes
         ]
 
     def _refined(self, meshes: Meshes, tails: Sequence[Array] | None) -> Meshes | None:
-        """Split the elements that are not resolved and add a point to all."""
+        """Split the elements that are not resolved and add points to all."""
         finer: list[Mesh | PeriodicMesh] = []
         for axis, mesh in enumerate(meshes):
             if isinstance(mesh, PeriodicMesh):
@@ -147,7 +147,12 @@ class Resolution:
                 if tails is None
                 else tails[axis] > np.maximum(limit, 0.4 * tails[axis].max())
             )
-            finer.append(Mesh(split(mesh.breakpoints, flagged), mesh.count + (2 if len(meshes) == 1 else 1)))
+            if flagged.mean() > 0.6 and mesh.count < 24:
+                # Rough everywhere alike: a wave rather than a layer, for which a higher degree is cheaper.
+                finer.append(Mesh(mesh.breakpoints, math.ceil(1.3 * mesh.count)))
+                continue
+            step = 2 if len(meshes) == 1 else 1
+            finer.append(Mesh(split(mesh.breakpoints, flagged), mesh.count + step))
         return finer if self.size(finer) <= self.limits.sparse else None
 
     def size(self, meshes: Meshes) -> int:

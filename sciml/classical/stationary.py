@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sciml.classical.adaptation import Adaptation, Journal
 from sciml.classical.collocation import Collocation
 from sciml.classical.fields import Meshes
-from sciml.classical.flow import Flow, recognise
+from sciml.classical.flow import Flow, pressures, recognise
 from sciml.classical.refinement import check_arguments
 from sciml.classical.resolution import Limits, Resolution
 from sciml.classical.streamfunction import StreamFunction
@@ -83,11 +84,14 @@ def solve_stationary(
     flow = recognise(problem)
     if flow is not None and flow.enclosed:
         return _flow(flow, rtol, journal)
-    # A pressure has no conditions of its own: it takes the space without any.
-    declaration = Declaration(problem, () if flow is None else (flow.pressure,))
+    # A pressure has no conditions of its own: it takes the space without any, which does not join elements.
+    without = pressures(problem)
+    declaration = Declaration(problem, without)
     orders = [max(k) for k in zip(*declaration.orders.values(), strict=True)]
     box, unknowns = problem.domain, len(problem.unknowns)
     limits = Limits.of(len(orders), unknowns)
+    if without:
+        limits = replace(limits, dense=6_500, sparse=0)
     resolution = Resolution(box.lower, box.upper, declaration.periodic, orders, limits, rtol, unknowns)
     return Adaptation(
         problem,

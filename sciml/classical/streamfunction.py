@@ -129,8 +129,7 @@ class StreamFunction(Discretisation):
             terms[test] = []
             for partial, slope in zip(formula.partials, slopes, strict=True):
                 orders, factor = self._source(partial)
-                factor *= sign * (1 + self.relaxation if sum(partial.orders) == 2 else 1.0)
-                terms[test].append((orders, factor * slope.reshape(self.rule.weights.shape)))
+                terms[test].append((orders, sign * factor * slope.reshape(self.rule.weights.shape)))
         matrix = self.rule.assemble(self.spaces, terms)
         if isinstance(matrix, np.ndarray):
             return matrix[np.ix_(self._flat, self._flat)]
@@ -188,8 +187,10 @@ class StreamFunction(Discretisation):
         return math.sqrt(float(np.sum(self.rule.weights * (u * u + v * v))))
 
     def _source(self, partial: Partial) -> tuple[tuple[int, int], float]:
+        """The derivative of the stream function that a partial of a velocity is, and its factor."""
         a, b = partial.orders
-        return ((a, b + 1), 1.0) if partial.unknown == self.flow.velocity[0] else ((a + 1, b), -1.0)
+        weight = 1 + self.relaxation if a + b == 2 else 1.0
+        return ((a, b + 1), weight) if partial.unknown == self.flow.velocity[0] else ((a + 1, b), -weight)
 
     def _fields(self, formula: Formula, psi: Array) -> list[Array]:
         result = []
@@ -199,14 +200,7 @@ class StreamFunction(Discretisation):
         return result
 
     def _value(self, formula: Formula, psi: Array) -> Array:
-        fields = self._fields(formula, psi)
-        value = formula.value(self._grid, fields)
-        if self.relaxation:
-            slopes = formula.slopes(self._grid, fields)
-            for partial, slope, field in zip(formula.partials, slopes, fields, strict=True):
-                if sum(partial.orders) == 2:
-                    value = value + self.relaxation * slope * field
-        return value.reshape(self.rule.weights.shape)
+        return formula.value(self._grid, self._fields(formula, psi)).reshape(self.rule.weights.shape)
 
 
 def _one(space: ElementSpace) -> Array:
