@@ -74,7 +74,7 @@ def parse(argv: Sequence[str], options: Sequence[Option]) -> Arguments:
     """Read a command line.
 
     A token is an option if it begins with two dashes and a letter and has no space before any `=`; all other tokens,
-    also those with one dash, are positional. After `--` everything is positional.
+    also those with one dash, are positional. No equation looks like an option, so `--` is not needed and is skipped.
 
     Raises
     ------
@@ -88,8 +88,7 @@ def parse(argv: Sequence[str], options: Sequence[Option]) -> Arguments:
     while tokens:
         token = tokens.pop(0)
         if token == "--":
-            positional += tokens
-            break
+            continue
         if token == "-h":
             token = "--help"
         match = _OPTION.fullmatch(token)

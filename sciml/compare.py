@@ -61,7 +61,7 @@ def _compare(arguments: Arguments) -> int:
     problem = requested_problem(arguments, "compare")
     problem.check_forward()
     from sciml.comparison import compare, reference
-    from sciml.report import describe_problem, json_text, results_directory, versions, write_json
+    from sciml.report import describe_problem, json_text, results_directory, title, versions, write_json
 
     budget = arguments.get("budget", BUDGET)
     with (
@@ -79,6 +79,7 @@ def _compare(arguments: Arguments) -> int:
         print(comparison.text)
         result = {
             **comparison.to_dict(),
+            "problem": title(problem),
             "success": solution.success,
             "status": solution.status.value,
             "values": dict(problem.parameters),

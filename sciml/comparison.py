@@ -241,13 +241,15 @@ def _climb(
     from sciml import classical
 
     steps: list[Step] = []
+    finest = 0.0
     if against.solution is not None:
         made = against.solution
-        steps.append(Step(made.details.get("rtol", problem.reference), made.wall_time, against.accuracy, _short(made)))
+        finest = max(made.details.get("rtol", problem.reference), against.accuracy)
+        steps.append(Step(finest, made.wall_time, against.accuracy, _short(made)))
     # The reference was a run too; what it took is no longer there for others, but a third of the budget always is.
     left = budget if against.solution is None else max(budget - against.solution.wall_time, budget / 3)
     for rtol in ladder:
-        if left <= 0 or (against.solution is not None and rtol <= against.accuracy):
+        if left <= 0 or rtol <= finest:
             break
         started = time.perf_counter()
         try:

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from sciml.problem import Problem
     from sciml.solution import Solution
 
-__all__ = ["Results", "describe_problem", "failure", "json_text", "results_directory", "versions", "write_json"]
+__all__ = [
+    "Results",
+    "describe_problem",
+    "failure",
+    "json_text",
+    "results_directory",
+    "title",
+    "versions",
+    "write_json",
+]
 
 
 @final
@@ -58,7 +67,7 @@ class Results:
         """Return the object that `--json` prints."""
         details = self.solution.details
         return {
-            "problem": self.problem.name or None,
+            "problem": title(self.problem),
             "equations": self.problem.to_dict()["equations"],
             "method": self.method,
             "solver": self.solution.method,
@@ -112,7 +121,7 @@ def failure(problem: Problem, method: str, seed: int, message: str) -> dict[str,
     """Return what `--json` prints where there is no solution at all."""
     missing = ("solver", "error", "reference", "estimate", "seconds", "iterations", "parameters", "comparison")
     return {
-        "problem": problem.name or None,
+        "problem": title(problem),
         "equations": problem.to_dict()["equations"],
         "method": method,
         "success": False,
@@ -124,6 +133,11 @@ def failure(problem: Problem, method: str, seed: int, message: str) -> dict[str,
         "note": None,
         **dict.fromkeys(missing),
     }
+
+
+def title(problem: Problem) -> str:
+    """Return the name of a problem, or its equations where it has none."""
+    return problem.name or ", ".join(problem.to_dict()["equations"])
 
 
 def json_text(value: Any, indent: int | None = None) -> str:

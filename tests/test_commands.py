@@ -51,6 +51,7 @@ def read(*argv: str) -> sciml.Problem:
         ["--domain=x=0:1", "t=0:1", *HEAT],
         ["--domain", "x=0:1", *HEAT[:2], "--domain", "t=0:1", *HEAT[2:]],
         ["--domain", " x = 0 : 1 ", "t=0:2-1", "--", *HEAT],
+        ["--", *HEAT, "--domain", "x=0:1", "t=0:1"],
     ],
 )
 def test_the_domain_may_stand_before_between_and_after_the_equations(argv: list[str]):
@@ -212,6 +213,7 @@ def test_the_classical_solver_solves_equations_typed_as_text(capsys: pytest.Capt
     assert "u_t = 0.1·u_xx" in captured.out
     assert "u(x,0) = sin(π·x); u(0,t) = 0" in captured.out
     (directory,) = Path("runs").iterdir()
+    assert json.loads((directory / "config.json").read_text())["result"]["problem"] == "u_t = 0.1*u_xx"
     u = sciml.load_solution(directory)
     x = np.linspace(0, 1, 11)
     np.testing.assert_allclose(u(x, 0.7), np.exp(-0.07 * np.pi**2) * np.sin(np.pi * x), atol=1e-8)
