@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from sciml.errors import ArgumentError, ProblemError
-from sciml.residuals import Bumps, Field, Points, claims_of, exact_field, perturbed_field
+from sciml.residuals import Bumps, Field, Points, claims_of, exact_field, perturbed_field, remembered
 
 if TYPE_CHECKING:
     from sciml.problem import Problem
@@ -25,6 +25,7 @@ __all__ = ["Check", "CheckReport", "check_problem"]
 # How far a reference may miss its equation, in units of what its two resolutions, its estimate and the quadrature say.
 SAFETY = 10.0
 # Widths of the bumps, as parts of the domain; the widest one whose integrals are resolved sees perturbations best.
+RESOLVED = 1e-6
 WIDTHS = (1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
 
 
@@ -111,7 +112,7 @@ def check_problem(
     Parameters
     ----------
     problem : Problem, or the name or path of one
-    points : number of random points per equation and condition (a reference: of 40 points per bump, at least 16 bumps).
+    points : number of random points per equation and condition (a reference: a bump for each 60, at least 16).
     tol : tolerance for an exact solution; 1e-10 leaves room for the rounding of fourth derivatives.
     seed : of points, bumps and waves.
     rtol : accuracy asked of the classical solver; the problem's own `reference` by default.
@@ -176,11 +177,11 @@ def _check_reference(
     solution = classical.solve(problem, rtol=rtol)
     estimate = np.inf if solution.estimate is None else solution.estimate
     rows = [Check("solver", solution.status.value, estimate, rtol, None)]
-    fine: Field = solution.evaluate
+    fine = remembered(solution.evaluate)
     coarser = solution.details.get("coarser")
-    coarse: Field = fine if coarser is None else coarser.evaluate
+    coarse: Field = fine if coarser is None else remembered(coarser.evaluate)
     perturbed = None if perturbation is None else perturbed_field(problem, fine, perturbation, seed)
-    bumps = max(16, points // 40)
+    bumps = max(16, points // 60)
     for claim in claims_of(problem):
         quadrature, measure, residual = np.inf, Bumps(problem, seed, bumps, WIDTHS[0]), np.empty(0)
         for width in WIDTHS:
@@ -189,7 +190,7 @@ def _check_reference(
             change = np.max(abs(values - rougher.residual(claim, fine)))
             if change < quadrature:
                 quadrature, measure, residual = change, tried, values
-            if change <= estimate:
+            if change <= max(estimate, RESOLVED):
                 break
         resolution = np.max(abs(residual - measure.residual(claim, coarse)))
         allowed = SAFETY * float(resolution + quadrature + estimate)

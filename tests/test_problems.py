@@ -70,7 +70,8 @@ def test_a_problem_describes_itself_and_its_source(name: str) -> None:
     assert "doi:10." in problem.source
     assert name in repr(problem)
     assert all(condition.name in repr(problem) for condition in problem.conditions)
-    assert problem._repr_latex_().count(r"\\") >= len(problem.equations) + len(problem.conditions) - 1
+    declared = {condition.name.split(" [")[0] for condition in problem.conditions}
+    assert problem._repr_latex_().count(r"\\") == len(problem.equations) + len(declared) - 1
 
 
 @pytest.mark.parametrize("name", sciml.names())
@@ -295,7 +296,8 @@ def test_references_of_ordinary_equations_satisfy_them(name: str) -> None:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_references_of_fields_satisfy_their_equations(name: str) -> None:
-    assert check_problem(name, points=400, rtol=1e-4).success
+    # Loose, to be quick; yet below the perturbation of 1e-3 that must be noticed.
+    assert check_problem(name, points=400, rtol=1e-4 if name == "lid_driven_cavity" else 1e-5).success
 
 
 @pytest.mark.slow
