@@ -29,9 +29,10 @@ def integrate_explicit(
     span: tuple[float, float],
     y: Array,
     tolerance: float,
-    scale: Array,
+    groups: NDArray[np.integer],
     clock: Clock,
     *,
+    floor: float,
     steps: int = 100_000,
     watch: Callable[[float, Array], bool] | None = None,
 ) -> PiecewisePolynomial | None:
@@ -43,8 +44,9 @@ def integrate_explicit(
     span : first and last time.
     y : initial state [n].
     tolerance : relative error of a step.
-    scale : size of each component [n] below which its error counts absolutely.
+    groups : number of the field, 0, 1, ..., to which each component belongs, shape [n]; fields have a common scale.
     clock : ends the integration when the time budget is used up.
+    floor : components smaller than this fraction of their field are held to an absolute tolerance.
     steps : most steps.
     watch : stops the integration where it returns False for an accepted (t, y).
 
@@ -63,12 +65,18 @@ def integrate_explicit(
     """
     with np.errstate(all="ignore"):
         tolerance = max(tolerance, FINEST)
-        solver = DOP853(rate, span[0], y, span[1], rtol=tolerance, atol=tolerance * scale)
+        sizes = _field_sizes(y, groups)
+        # A field that starts at zero is measured by what it becomes in a hundredth of the time.
+        speed = _field_sizes(rate(span[0], y), groups) * (span[1] - span[0]) / 100
+        sizes = np.where(sizes > 0, sizes, speed)
+        sizes = np.maximum(sizes, 1e-10 * float(np.max(sizes)) or 1.0)
+        solver = DOP853(rate, span[0], y, span[1], rtol=tolerance, atol=tolerance * floor * sizes[groups])
         breaks, nodal, block = [span[0]], [], []
 
         def flush() -> None:
             if block:
-                for end, values in merge_pieces(block, DEGREE, 3 * tolerance * float(np.max(np.abs(solver.y)))):
+                np.maximum(sizes, _field_sizes(solver.y, groups), out=sizes)
+                for end, values in merge_pieces(block, DEGREE, 3 * tolerance * sizes[groups]):
                     breaks.append(end)
                     nodal.append(values)
                 block.clear()
@@ -89,3 +97,9 @@ def integrate_explicit(
                 break
         flush()
     return PiecewisePolynomial(np.array(breaks), np.array(nodal)) if nodal else None
+
+
+def _field_sizes(y: Array, groups: NDArray[np.integer]) -> Array:
+    result = np.zeros(groups.max() + 1)
+    np.maximum.at(result, groups, np.abs(y))
+    return result

@@ -150,7 +150,9 @@ def _insert(
             axes = [c for axis, c in enumerate(problem.coordinates) if axis != form.time]
             for axis, order in zip(axes, orders, strict=True):
                 value = sympy.diff(value, vocabulary.symbol(axis), order)
-            found[vocabulary.expression(partial)] = value
+        # A partial without value stands for itself, lest the unknown inside its derivative be replaced.
+        leaf = vocabulary.expression(partial)
+        found[leaf] = leaf if value is None else value
     return expression.xreplace(found)
 
 

@@ -24,7 +24,7 @@ from sciml.classical.trajectory import PiecewisePolynomial
 __all__ = ["DenseLinearisation", "Linearisation", "integrate_radau", "radau_fixed", "radau_tableau"]
 
 Array = NDArray[np.floating]
-Rate = Callable[[float, Array], Array]
+Rates = Callable[[Array, Array], Array]
 
 STAGES = 7
 SLOWEST = 0.5  # contraction of the simplified Newton iteration that is still accepted
@@ -92,8 +92,8 @@ def radau_tableau(stages: int) -> _Tableau:
 class _Stages:
     """Solves the stage equations of one step by simplified Newton iteration."""
 
-    def __init__(self, rate: Rate, linearise: Callable[[float, Array], Linearisation], tableau: _Tableau) -> None:
-        self.rate, self.linearise, self.tableau = rate, linearise, tableau
+    def __init__(self, rates: Rates, linearise: Callable[[float, Array], Linearisation], tableau: _Tableau) -> None:
+        self.rates, self.linearise, self.tableau = rates, linearise, tableau
         self._linearisation: Linearisation | None = None
         self._solvers: list[Callable[[NDArray], NDArray]] = []
         self._h = 0.0
@@ -114,7 +114,7 @@ class _Stages:
             self._solvers, self._h = [self._linearisation.solver(shift) for shift in shifts], h
         z, before, factor = guess, np.inf, 0.5
         for _ in range(ITERATIONS):
-            rates = np.stack([self.rate(t + c * h, y + zi) for c, zi in zip(tab.nodes, z, strict=True)])
+            rates = self.rates(t + h * tab.nodes, y + z)
             if not np.all(np.isfinite(rates)):
                 return None
             residual = tab.forward @ (rates - tab.inverse @ z / h)
@@ -138,7 +138,7 @@ class _Stages:
 
 
 def radau_fixed(
-    rate: Rate,
+    rates: Rates,
     linearise: Callable[[float, Array], Linearisation],
     span: tuple[float, float],
     y: Array,
@@ -152,7 +152,7 @@ def radau_fixed(
     E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, 1996, doi:10.1007/978-3-642-05221-7
     """
     h = (span[1] - span[0]) / steps
-    newton = _Stages(rate, linearise, radau_tableau(stages))
+    newton = _Stages(rates, linearise, radau_tableau(stages))
     for i in range(steps):
         t = span[0] + i * h
         newton.refresh(t, y)
@@ -164,7 +164,7 @@ def radau_fixed(
 
 
 def integrate_radau(
-    rate: Rate,
+    rates: Rates,
     linearise: Callable[[float, Array], Linearisation],
     span: tuple[float, float],
     y: Array,
@@ -182,7 +182,7 @@ def integrate_radau(
 
     Parameters
     ----------
-    rate : f(t, y).
+    rates : f at times [T] and states [T, n], as [T, n].
     linearise : (t, y) to the Jacobian.
     span : first and last time.
     y : initial state [n].
@@ -202,10 +202,10 @@ def integrate_radau(
     t, end = span
     groups = np.arange(y.size) if groups is None else groups
     tableau = radau_tableau(stages)
-    newton = _Stages(rate, linearise, tableau)
-    largest = np.zeros(groups.max() + 1)
+    newton = _Stages(rates, linearise, tableau)
+    largest, speed = np.zeros(groups.max() + 1), _sizes(rates(np.array([t]), y[None]), groups)
     breaks, nodal, rejected = [t], [], False
-    h, previous = _first_step(rate, span, y, tolerance), None
+    h, previous = _first_step(rates, span, y, tolerance), None
     while t < end:
         h = min(h, end - t)
         last = end - t - h < 1e-12 * (end - span[0])
@@ -213,7 +213,8 @@ def integrate_radau(
         if h < 1e-14 * max(abs(t), abs(end - span[0])) or clock.expired:
             break
         guess = np.zeros((stages, y.size)) if previous is None else previous(h)
-        scale = _scales(y + guess, groups, floor, largest)
+        start = h * speed if previous is None and not nodal else 0.0 * speed
+        scale = _scales(y + guess, groups, floor * largest + start)
         z = newton.solve(t, y, h, guess, scale, 0.02 * tolerance)
         if z is None:
             if newton.fresh:
@@ -222,7 +223,7 @@ def integrate_radau(
                 newton.refresh(t, y)
             continue
         values = np.concatenate([y[None], y + z])
-        scale = _scales(values, groups, floor, largest)
+        scale = _scales(values, groups, floor * largest)
         tails = np.sqrt(np.mean((tableau.highest @ values / scale) ** 2, axis=1))
         error = max(tails[1], 0.1 * tails[0])
         factor = 0.85 * (tolerance / max(error, 1e-300)) ** (1 / stages)
@@ -250,14 +251,14 @@ def _sizes(values: Array, groups: NDArray[np.integer]) -> Array:
     return np.sqrt(mean)
 
 
-def _scales(values: Array, groups: NDArray[np.integer], floor: float, largest: Array) -> Array:
-    sizes = np.maximum(_sizes(values, groups), floor * largest)
+def _scales(values: Array, groups: NDArray[np.integer], least: Array) -> Array:
+    sizes = np.maximum(_sizes(values, groups), least)
     sizes = np.maximum(sizes, 1e-10 * max(float(sizes.max()), 1e-290))
     return sizes[groups]
 
 
-def _first_step(rate: Rate, span: tuple[float, float], y: Array, tolerance: float) -> float:
-    speed = float(np.linalg.norm(rate(span[0], y)))
+def _first_step(rates: Rates, span: tuple[float, float], y: Array, tolerance: float) -> float:
+    speed = float(np.linalg.norm(rates(np.array([span[0]]), y[None])))
     length = span[1] - span[0]
     return min(
         length / 20,

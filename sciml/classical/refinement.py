@@ -13,6 +13,7 @@ import numpy as np
 from sciml.classical.clock import Clock
 from sciml.errors import ArgumentError, SolveError
 from sciml.grids import comparison_points, relative
+from sciml.notation import Partial
 from sciml.solution import Evaluator, Solution, Status
 
 if TYPE_CHECKING:
@@ -110,19 +111,23 @@ def refine(
     while True:
         attempt = ladder.climb(estimate, clock)
         if attempt is None:
-            status = Status.BUDGET if clock.expired else Status.INACCURATE
-            message = "" if clock.expired else "the finest resolution was reached before two results agreed"
+            if clock.expired:
+                status, message = Status.BUDGET, ""
+            elif fine is None and partial is not None:
+                status, message = Status.DIVERGED, partial.failure
+            else:
+                status, message = Status.INACCURATE, "the finest resolution was reached before two results agreed"
             break
         iteration += 1
         values = None if attempt.failure else _values(attempt, problem, names, points)
         if values is None or not np.all(np.isfinite(values)):
-            failed, partial, estimate = failed + 1, attempt, None
+            failed, partial = failed + 1, attempt
             if clock.expired or failed >= failures:
                 status = Status.BUDGET if clock.expired else Status.DIVERGED
                 message = attempt.failure or "the values stopped being finite"
                 break
             continue
-        failed, estimate = 0, None
+        failed = 0
         if fine is not None:
             coarse = fine[0]
             estimate = relative(fine[1], values)
@@ -184,7 +189,8 @@ def _sentence(status: Status, message: str, estimate: float | None, rtol: float)
 
 def _values(attempt: Attempt, problem: Problem, names: tuple[str, ...], points: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
-        return Solution(problem, attempt.evaluator, method="", status=Status.INACCURATE).evaluate(names, points)
+        solution = Solution(problem, attempt.evaluator, method="", status=Status.INACCURATE)
+        return solution.evaluate([Partial(name, (0,) * problem.domain.dimension) for name in names], points)
 
 
 def _report(iteration: int, clock: Clock, estimate: float | None, attempt: Attempt) -> dict[str, Any]:

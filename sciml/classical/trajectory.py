@@ -87,6 +87,16 @@ class PiecewisePolynomial(Trajectory):
         """Build the trajectory from `arrays` again."""
         return cls(arrays["breaks"], arrays["nodal"])
 
+    @classmethod
+    def constant(cls, time: float, value: Array) -> PiecewisePolynomial:
+        """Return the trajectory that rests at one value, known at one time only."""
+        after = np.nextafter(time, np.inf)
+        return cls(np.array([time, after]), np.stack([value, value])[None])
+
+    def reversed(self) -> PiecewisePolynomial:
+        """Return the trajectory in the negative time."""
+        return PiecewisePolynomial(-self.breaks[::-1], self.nodal[::-1, ::-1])
+
     def mapped(self, function: Callable[[Array, Array], Array]) -> PiecewisePolynomial:
         """Return the trajectory of `function(times [T], values [T, n]) -> [T, m]`, formed at the nodes."""
         half, middle = np.diff(self.breaks) / 2, (self.breaks[1:] + self.breaks[:-1]) / 2
@@ -96,7 +106,7 @@ class PiecewisePolynomial(Trajectory):
 
 
 def merge_pieces(
-    steps: Sequence[tuple[float, float, Callable[[Array], Array]]], degree: int, tolerance: float
+    steps: Sequence[tuple[float, float, Callable[[Array], Array]]], degree: int, tolerance: Array
 ) -> Iterator[tuple[float, NDArray]]:
     """Replace consecutive steps by as few polynomials as are within a tolerance.
 
@@ -104,7 +114,7 @@ def merge_pieces(
     ----------
     steps : (start, end, interpolant) of consecutive steps; an interpolant maps times [T] to values [T, n].
     degree : of the polynomials; at least that of the interpolants.
-    tolerance : largest distance between the polynomial and the interpolants, absolute.
+    tolerance : largest distance between the polynomial and the interpolants, absolute, shape [n].
 
     Yields
     ------
@@ -121,7 +131,7 @@ def merge_pieces(
     nodal = sample(np.clip(basis.points, a, b))
     if len(steps) > 1:
         between = a + (b - a) * (0.5 + np.arange(degree)) / degree
-        if not np.max(np.abs(basis.interpolation(between) @ nodal - sample(between))) <= tolerance:
+        if not np.all(np.abs(basis.interpolation(between) @ nodal - sample(between)) <= tolerance):
             half = len(steps) // 2
             yield from merge_pieces(steps[:half], degree, tolerance)
             yield from merge_pieces(steps[half:], degree, tolerance)

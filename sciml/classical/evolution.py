@@ -1,0 +1,239 @@
+"""Evolution equations on boxes: which discretisation, and the ladder of resolutions in space and time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.fft
+import sympy
+from numpy.typing import NDArray
+
+from sciml.classical.clock import Clock
+from sciml.classical.evaluator import CollocationEvaluator, FourierEvaluator
+from sciml.classical.evolution_collocation import CollocationSystem
+from sciml.classical.evolution_fourier import FourierSystem, SemilinearSplit, split_linear
+from sciml.classical.explicit import TooManyStepsError, integrate_explicit
+from sciml.classical.exponential import integrate_exponential
+from sciml.classical.extension import Extension, find_extension
+from sciml.classical.first_order import FirstOrderForm, first_order_form, initial_values
+from sciml.classical.radau import integrate_radau
+from sciml.classical.refinement import Attempt, Ladder, Progress, refine
+from sciml.classical.schedule import Schedule
+from sciml.classical.sides import sides_of
+from sciml.classical.trajectory import PiecewisePolynomial, Trajectory
+from sciml.errors import ProblemError
+from sciml.solution import Solution
+
+if TYPE_CHECKING:
+    from sciml.problem import Problem
+
+__all__ = ["solve_evolution"]
+
+Array = NDArray[np.floating]
+
+MODES = {1: 16384, 2: 512, 3: 64}  # largest number of points of a period, by number of space coordinates
+POINTS = {1: 384, 2: 64, 3: 20}  # largest number of collocation points along a coordinate
+FLOPS = 5e9  # floating-point operations per second of a dense factorisation, roughly
+
+
+class _EvolutionLadder(Ladder):
+    """What the ladders of evolution equations have in common."""
+
+    def __init__(self, problem: Problem, form: FirstOrderForm, initial: Sequence[sympy.Expr]) -> None:
+        self.problem, self.form, self.initial = problem, form, tuple(initial)
+        self.dimension = len(problem.space)
+        self.span = problem.domain.interval(problem.coordinates[form.time])
+
+    def failure(self, trajectory: Trajectory, clock: Clock) -> str:
+        """Say why a trajectory ends too early; empty if it does not."""
+        if trajectory.end >= self.span[1]:
+            return ""
+        reason = "the time budget ended" if clock.expired else "the solution stopped being finite or resolvable"
+        name = self.problem.coordinates[self.form.time]
+        return f"{reason} near {name} = {trajectory.end:.6g}; from there on its last state is held"
+
+
+class _FourierLadder(_EvolutionLadder):
+    """More and more Fourier modes, with an exponential integrator or a splitting in time."""
+
+    method = "Fourier spectral, exponential time differencing (ETDRK4)"
+
+    def __init__(
+        self,
+        problem: Problem,
+        form: FirstOrderForm,
+        initial: Sequence[sympy.Expr],
+        split: SemilinearSplit,
+        extensions: Sequence[Extension],
+        rtol: float,
+    ) -> None:
+        super().__init__(problem, form, initial)
+        self.split, self.extensions, self.rtol = split, extensions, rtol
+        self.schedule = Schedule(32, MODES[self.dimension], rtol)
+
+    def climb(self, estimate: float | None, clock: Clock) -> Attempt | None:
+        """Solve with more modes, skipping numbers of them that turn out to be far too small."""
+        while True:
+            refines = self.schedule.advance(estimate)
+            if refines is None:
+                return None
+            size = 2 * scipy.fft.next_fast_len((self.schedule.size + 1) // 2, real=True)
+            system = FourierSystem(self.problem, self.form, self.split, self.extensions, [size] * self.dimension)
+            start = system.initial(self.problem, self.initial)
+            limit = np.inf if self.schedule.last else max(1e-3, 100 * self.rtol)
+            worst = system.tail(start)
+            if worst > limit:
+                continue
+
+            def watch(time: float, state: NDArray, system: FourierSystem = system, limit: float = limit) -> bool:
+                nonlocal worst
+                worst = max(worst, system.tail(state))
+                return worst <= limit
+
+            trajectory = integrate_exponential(
+                system.rates,
+                None if system.exact else system.nonlinear,
+                None if system.exact else system.scheme(),
+                self.span,
+                start,
+                self.schedule.tolerance,
+                clock,
+                watch,
+            )
+            if worst > limit and not clock.expired:
+                continue
+            self.method = system.method
+            self.schedule.resolved = worst <= self.rtol
+            trimmed, wavenumbers, vectors = system.trim(trajectory, 0.01 * self.schedule.tolerance)
+            origins = [extension.a for extension in self.extensions]
+            return Attempt(
+                FourierEvaluator(trimmed, self.form, wavenumbers, origins, vectors),
+                {"modes": size, "tolerance": self.schedule.tolerance, "slabs": len(trimmed.states)},
+                start.size,
+                refines,
+                self.failure(trajectory, clock),
+            )
+
+
+class _CollocationLadder(_EvolutionLadder):
+    """More and more collocation points, with an explicit or implicit Runge-Kutta method of high order in time."""
+
+    method = "polynomial collocation"
+
+    def __init__(self, problem: Problem, form: FirstOrderForm, initial: Sequence[sympy.Expr], rtol: float) -> None:
+        super().__init__(problem, form, initial)
+        self.rtol, self.sides = rtol, sides_of(problem, form)
+        self.schedule = Schedule(12 if self.dimension > 1 else 16, POINTS[self.dimension], rtol, growth=1.5)
+
+    def climb(self, estimate: float | None, clock: Clock) -> Attempt | None:
+        """Solve with more points."""
+        refines = self.schedule.advance(estimate)
+        if refines is None:
+            return None
+        size = self.schedule.size
+        system = CollocationSystem(self.problem, self.form, self.sides, [size] * self.dimension)
+        values = self._march(system, system.initial(self.initial), clock)
+        trajectory = values.mapped(system.expand)
+        worst = max(system.tail(coefficients) for coefficients in trajectory.nodal[:, -1])
+        self.schedule.resolved = worst <= self.rtol
+        orders = [[space.order for space in row] for row in system.component_spaces()]
+        return Attempt(
+            CollocationEvaluator(trajectory, self.form, system.meshes, orders),
+            {"points": size, "tolerance": self.schedule.tolerance, "pieces": len(trajectory.nodal)},
+            system.size,
+            refines,
+            self.failure(trajectory, clock),
+        )
+
+    def _march(self, system: CollocationSystem, start: Array, clock: Clock) -> PiecewisePolynomial:
+        """Integrate in time by whichever method is expected to be faster."""
+        tolerance, result = self.schedule.tolerance, None
+
+        def rate(t: float, y: Array) -> Array:
+            return system.rates(np.array([t]), y[None])[0]
+
+        began = time.perf_counter()
+        steps = _spectral_radius(rate, self.span[0], start) * (self.span[1] - self.span[0]) / 5
+        cost = (time.perf_counter() - began) / 13
+        explicit, implicit = 12 * cost * steps, 30 * 10 * system.size**3 / FLOPS + 60 * 40 * cost
+        if explicit < 2 * implicit:
+            self.method = "polynomial collocation, Dormand-Prince 8(5,3)"
+            try:
+                result = integrate_explicit(
+                    rate, self.span, start, tolerance, system.groups, clock, floor=1.0, steps=int(10 * steps) + 2000
+                )
+            except TooManyStepsError:
+                explicit = np.inf
+        if explicit >= 2 * implicit:
+            self.method = "polynomial collocation, Radau IIA of order 13"
+            result = integrate_radau(
+                system.rates, system.jacobian, self.span, start, tolerance, clock, groups=system.groups
+            )
+        return PiecewisePolynomial.constant(self.span[0], start) if result is None else result
+
+
+def solve_evolution(problem: Problem, *, rtol: float, clock: Clock, progress: Progress = None) -> Solution:
+    """Solve an evolution equation on a box.
+
+    Fourier modes where every coordinate is periodic or its sides allow odd or even reflection and what is stiff is
+    linear with constant coefficients; polynomials otherwise. Space and time are refined until two results agree.
+
+    Parameters
+    ----------
+    problem : with a time coordinate and one to three space coordinates.
+    rtol : relative L2 error wanted.
+    clock, progress : as in `sciml.classical.refinement.refine`.
+
+    Raises
+    ------
+    ProblemError : what the method cannot treat, with the reason.
+    """
+    assert problem.time is not None
+    if len(problem.space) > 3:
+        raise ProblemError(f"the classical solver takes at most three space coordinates, not {len(problem.space)}")
+    _check_conditions(problem)
+    form = first_order_form(problem, problem.time)
+    initial = initial_values(problem, form, problem.domain.interval(problem.time)[0])
+    split = split_linear(problem, form)
+    extensions = [find_extension(problem, form, initial, name) for name in problem.space]
+    found = [extension for extension in extensions if extension is not None]
+    if len(found) == len(extensions) and split.exponential:
+        ladder: Ladder = _FourierLadder(problem, form, initial, split, found, rtol)
+    else:
+        ladder = _CollocationLadder(problem, form, initial, rtol)
+    return refine(problem, ladder, rtol=rtol, clock=clock, progress=progress)
+
+
+def _check_conditions(problem: Problem) -> None:
+    """Refuse what no evolution in time can use."""
+    time = problem.time
+    for condition in problem.conditions:
+        coordinate = next(iter(condition.place))
+        if time in condition.place and condition.kind != "initial":
+            raise ProblemError(
+                f"condition {condition.name!r} stands at a later time: the classical solver marches forward from "
+                f"initial values at {time} = {problem.domain.interval(str(time))[0]:.6g}"
+            )
+        if condition.kind == "periodic" and coordinate not in problem.periodic:
+            raise ProblemError(
+                f"condition {condition.name!r}: the classical solver needs all unknowns periodic in {coordinate}, "
+                "or none of them"
+            )
+
+
+def _spectral_radius(rate, t: float, y: Array) -> float:
+    """Estimate the spectral radius of the Jacobian by power iteration on differences."""
+    base = rate(t, y)
+    step = 1e-7 * (1 + float(np.linalg.norm(y)))
+    vector, growth = np.random.default_rng(0).standard_normal(y.size), 0.0
+    for _ in range(12):
+        vector *= step / np.linalg.norm(vector)
+        image = (rate(t, y + vector) - base) / step
+        growth = float(np.linalg.norm(image))
+        if not np.isfinite(growth) or growth == 0:
+            return 0.0
+        vector = image
+    return growth

@@ -1,0 +1,218 @@
+"""Evolution equations on boxes that are not periodic: polynomials in space, collocated at Gauss points.
+
+An unknown with k conditions in a coordinate is a polynomial with k coefficients more than there are collocation
+points; values there and the conditions determine it. So the state of the system in time is free of constraints, and any
+linear conditions, as many as there may be at each end, hold exactly at all times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from sciml.classical.first_order import FirstOrderForm
+from sciml.classical.formulas import Formula
+from sciml.classical.radau import DenseLinearisation
+from sciml.classical.sides import Side
+from sciml.classical.spaces import Mesh, PeriodicMesh, Space
+from sciml.errors import ProblemError
+from sciml.notation import to_numpy
+
+if TYPE_CHECKING:
+    from sciml.problem import Problem
+
+__all__ = ["CollocationSystem"]
+
+Array = NDArray[np.floating]
+
+
+class CollocationSystem:
+    """y' = f(t, y) for the values y of all components at the collocation points.
+
+    Parameters
+    ----------
+    problem, form : the equations.
+    sides : the boundary conditions of the coordinates that are not periodic.
+    shape : number of collocation points along each space coordinate.
+    """
+
+    def __init__(self, problem: Problem, form: FirstOrderForm, sides: Sequence[Side], shape: Sequence[int]) -> None:
+        self.problem, self.form, self.shape = problem, form, tuple(shape)
+        self.dimension = len(shape)
+        self.meshes = [
+            PeriodicMesh(*problem.domain.interval(c), n) if c in problem.periodic
+            else Mesh(problem.domain.interval(c), n)
+            for c, n in zip(problem.space, shape, strict=True)
+        ]  # fmt: skip
+        self.sides = {
+            (u, axis): [side for side in sides if side.unknown == u and side.axis == axis]
+            for u in problem.unknowns
+            for axis in range(self.dimension)
+        }
+        self.spaces = {key: self.meshes[key[1]].space(len(found)) for key, found in self.sides.items()}
+        # Corners belong to the conditions with the lowest derivatives: these are imposed last, at all points along.
+        highest = [max((len(s.weights) for s in sides if s.axis == axis), default=0) for axis in range(self.dimension)]
+        self._order = sorted(range(self.dimension), key=lambda axis: (-highest[axis], -axis))
+        self._inner, self._outer = self._solve_conditions()
+        self._tables: dict[tuple[str, int, int], Array] = {}
+        partials = problem.vocabulary.partials(*form.rates)
+        self._leaves = [form.component_of(p)[:2] for p in partials]
+        symbols = [problem.vocabulary.symbol(c) for c in problem.coordinates]
+        leaves = [problem.vocabulary.expression(p) for p in partials]
+        self._rates = to_numpy(list(form.rates), [*symbols, *leaves], dict(problem.functions))
+        self._formulas = [Formula(rate, problem) for rate in form.rates]
+        count = len(form.components)
+        self.groups = np.repeat(np.arange(count), int(np.prod(self.shape)))
+        self.size = self.groups.size
+
+    def initial(self, formulas: Sequence[sympy.Expr]) -> Array:
+        """Return the state of initial values given as formulas in the space coordinates."""
+        symbols = [self.problem.vocabulary.symbol(c) for c in self.problem.space]
+        grid = np.meshgrid(*(mesh.points for mesh in self.meshes), indexing="ij")
+        values = to_numpy(list(formulas), symbols, dict(self.problem.functions))(*grid)
+        return np.concatenate([value.ravel() for value in values])
+
+    def rates(self, times: Array, states: Array) -> Array:
+        """Return f at `times` [T] and `states` [T, n], as [T, n]."""
+        coefficients = self._coefficients(times, states)
+        values = self._rates(*self._grid(times), *self._fields(coefficients, self._leaves))
+        shape = (len(times), *self.shape)
+        return np.concatenate([np.broadcast_to(v, shape).reshape(len(times), -1) for v in values], axis=1)
+
+    def jacobian(self, time: float, state: Array) -> DenseLinearisation:
+        """Return the derivative of f by y, dense."""
+        times = np.array([time])
+        coefficients, grid = self._coefficients(times, state[None]), self._grid(times)
+        block = int(np.prod(self.shape))
+        matrix = np.zeros((self.size, self.size))
+        for i, formula in enumerate(self._formulas):
+            places = [self.form.component_of(p)[:2] for p in formula.partials]
+            for (j, orders), slope in zip(
+                places, formula.slopes(grid, self._fields(coefficients, places)), strict=True
+            ):
+                unknown = self.form.components[j].unknown
+                parts = [self._table(unknown, axis, k) @ self._inner[unknown, axis] for axis, k in enumerate(orders)]
+                slope = np.broadcast_to(slope, (1, *self.shape)).ravel()
+                matrix[i * block : (i + 1) * block, j * block : (j + 1) * block] += slope[:, None] * reduce(
+                    np.kron, parts
+                )
+        return DenseLinearisation(matrix)
+
+    def expand(self, times: Array, states: Array) -> Array:
+        """Return the coefficients of all components, flat, at `times` [T] for `states` [T, n]."""
+        return np.concatenate([c.reshape(len(times), -1) for c in self._coefficients(times, states)], axis=1)
+
+    def component_spaces(self) -> list[tuple[Space, ...]]:
+        """Return the spaces along the coordinates of each component."""
+        return [tuple(self.spaces[c.unknown, axis] for axis in range(self.dimension)) for c in self.form.components]
+
+    def tail(self, coefficients: Array) -> float:
+        """Size of the highest functions in any coordinate relative to the norm, over unknowns, for flat coefficients."""
+        high, total, start = np.zeros(self.dimension), 0.0, 0
+        for component, spaces in zip(self.form.components, self.component_spaces(), strict=True):
+            shape = tuple(space.size for space in spaces)
+            field = coefficients[start : start + int(np.prod(shape))].reshape(shape)
+            start += field.size
+            if any(component.orders):
+                continue
+            on_points = [space.matrix(mesh.points).toarray() for space, mesh in zip(spaces, self.meshes, strict=True)]
+            weights = [mesh.weights for mesh in self.meshes]
+            for axis in range(self.dimension):
+                values = field
+                for other in range(self.dimension):
+                    if other != axis:
+                        scaled = on_points[other] * np.sqrt(weights[other])[:, None]
+                        values = _apply(scaled, values, other)
+                ((indices, norms),) = spaces[axis].tails()
+                high[axis] += np.sum((np.moveaxis(values, axis, -1)[..., indices] * norms) ** 2)
+            for axis in range(self.dimension):
+                field = _apply(on_points[axis] * np.sqrt(weights[axis])[:, None], field, axis)
+            total += float(np.sum(field**2))
+        return float(np.sqrt(high.max() / total)) if total > 0 else 0.0
+
+    def _solve_conditions(self) -> tuple[dict[tuple[str, int], Array], dict[tuple[str, int], Array]]:
+        """For each unknown and coordinate the maps from point values, and from right-hand sides, to coefficients."""
+        inner, outer = {}, {}
+        for (unknown, axis), space in self.spaces.items():
+            sides, mesh = self.sides[unknown, axis], self.meshes[axis]
+            system = np.vstack([space.matrix(mesh.points).toarray(), *(side.row(space)[None] for side in sides)])
+            scale = np.abs(system).max(axis=1, keepdims=True)
+            if np.any(scale == 0) or np.linalg.cond(system / scale) > 1e14:
+                names = "; ".join(repr(side.name) for side in sides)
+                raise ProblemError(f"the conditions {names} do not determine {unknown} at the boundary")
+            inverse = np.linalg.inv(system / scale) / scale.T
+            inner[unknown, axis], outer[unknown, axis] = inverse[:, : mesh.size], inverse[:, mesh.size :]
+        return inner, outer
+
+    def _coefficients(self, times: Array, states: Array) -> list[Array]:
+        """Coefficients [T, *sizes] of each component from values at the points and conditions at the sides."""
+        values = states.reshape(len(times), len(self.form.components), *self.shape)
+        result = []
+        for i, component in enumerate(self.form.components):
+            unknown, order = component.unknown, component.orders[self.form.time]
+            field = values[:, i]
+            done: list[int] = []
+            for axis in self._order:
+                extended = _apply(self._inner[unknown, axis], field, axis + 1)
+                sides = self.sides[unknown, axis]
+                if sides:
+                    data = [self._side_values(side, order, times, done) for side in sides]
+                    extended = extended + _apply(
+                        self._outer[unknown, axis], np.concatenate(data, axis=axis + 1), axis + 1
+                    )
+                field = extended
+                done.append(axis)
+            result.append(field)
+        return result
+
+    def _side_values(self, side: Side, order: int, times: Array, done: Sequence[int]) -> Array:
+        """Right-hand side of a condition: along coordinates that are done as coefficients, else at the points."""
+        points = [
+            np.array([side.end]) if axis == side.axis
+            else self.spaces[side.unknown, axis].nodes if axis in done
+            else self.meshes[axis].points
+            for axis in range(self.dimension)
+        ]  # fmt: skip
+        value = side.value(order, self._broadcast(points, times))
+        value = np.broadcast_to(value, (len(times), *(p.size for p in points)))
+        for axis in done:
+            value = _apply(self.spaces[side.unknown, axis].fit, value, axis + 1)
+        return value
+
+    def _fields(self, coefficients: list[Array], leaves: Sequence[tuple[int, tuple[int, ...]]]) -> list[Array]:
+        result = []
+        for component, orders in leaves:
+            field = coefficients[component]
+            for axis, order in enumerate(orders):
+                field = _apply(self._table(self.form.components[component].unknown, axis, order), field, axis + 1)
+            result.append(field)
+        return result
+
+    def _table(self, unknown: str, axis: int, order: int) -> Array:
+        key = (unknown, axis, order)
+        if key not in self._tables:
+            self._tables[key] = self.spaces[unknown, axis].matrix(self.meshes[axis].points, order).toarray()
+        return self._tables[key]
+
+    def _grid(self, times: Array) -> list[Array]:
+        return self._broadcast([mesh.points for mesh in self.meshes], times)
+
+    def _broadcast(self, points: Sequence[Array], times: Array) -> list[Array]:
+        """One array per coordinate of the problem, broadcasting to [T, *points]."""
+        rank = self.dimension + 1
+        columns = [p.reshape([-1 if a == axis + 1 else 1 for a in range(rank)]) for axis, p in enumerate(points)]
+        columns.insert(self.form.time, np.reshape(times, [-1] + [1] * self.dimension))
+        return columns
+
+
+def _apply(matrix: Array, values: Array, axis: int) -> Array:
+    if axis == values.ndim - 1:
+        return values @ matrix.T
+    if axis == values.ndim - 2:
+        return matrix @ values
+    return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
