@@ -252,6 +252,24 @@ def test_known_functions_and_varying_coefficients_are_checked() -> None:
         check_problem(problem.replace(functions={"k(x)": lambda x: torch.exp(1.001 * x)}))
 
 
+def test_a_problem_file_of_ones_own_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "decay.py"
+    path.write_text(
+        "from sciml import Problem\n\n\n"
+        "def problem(k=2.0):\n"
+        "    return Problem(\"y' = -k*y\", 'y(0) = 1', {'t': (0, 1)}, {'k': k}, exact='exp(-k*t)')\n"
+    )
+    assert check_problem(path).problem == "decay"
+    path.write_text(path.read_text().replace("exp(-k*t)", "exp(-k*t) + 1e-9*t"))
+    with pytest.raises(AssertionError, match=r"violated .* equation"):
+        check_problem(path)
+
+
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_constant_solutions_are_checked(value: str) -> None:
+    assert check_problem(Problem("u_t = u_xx", [f"u(x, 0) = {value}"], {"x": (0, 1), "t": (0, 1)}, exact=value)).success
+
+
 def test_a_problem_with_unknown_functions_has_nothing_to_check() -> None:
     with pytest.raises(ProblemError, match="k"):
         check_problem(Problem("d(k(x)*u_x, x) = 1", ["u(0) = 0"], {"x": (0, 1)}, functions=["k(x)"]))
