@@ -8,6 +8,7 @@ Nothing here imports torch, NumPy or SymPy: `--help` and `--list` answer at once
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 import time
@@ -240,6 +241,10 @@ def leave(code: int) -> NoReturn:
             sys.stdout.flush()
     except BrokenPipeError:
         sys.stdout = None  # type: ignore[assignment]
+    if code == INTERRUPTED:
+        # Where the interrupt met an exec() (dataclasses, named tuples), CPython would now kill itself by a signal.
+        sys.stderr.flush()
+        os._exit(code)
     raise SystemExit(code)
 
 
