@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -487,6 +488,12 @@ def test_real_command_lines_exit_as_they_should():
     wrong = run("sciml.compare", "-laplacian(u) = 1", "u(boundary) = 0")
     assert wrong.returncode == 2
     assert "--domain x=0:1" in wrong.stderr
+    with subprocess.Popen([sys.executable, "-m", "sciml.solve", "burgers"], stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("burgers: ")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate()[1] == ""
+        assert process.returncode == 130
     cut = subprocess.run(
         f"{sys.executable} -m sciml.solve --list | head -1", shell=True, capture_output=True, text=True
     )
