@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,15 @@ from sciml.errors import ArgumentError, SolveError
 from sciml.network import MLP
 from sciml.pinn.ansatz import Ansatz, build_ansatz
 from sciml.pinn.evaluator import NetworkEvaluator
-from sciml.pinn.march import Limits, March
+from sciml.pinn.march import March
 from sciml.pinn.plan import Plan, plan_for
+from sciml.pinn.progress import Limits, Progress, Recorder
+from sciml.pinn.random_features import RandomFeatures
 from sciml.problem import Problem
-from sciml.solution import Solution
+from sciml.solution import Solution, Status
 from sciml.training import Optimizer, make_optimizer
 
 __all__ = ["solve"]
-
-Progress = Callable[[Mapping[str, Any]], None]
 
 
 def solve(
@@ -62,7 +63,9 @@ def solve(
     seed : of weights and points; a non-negative integer. Equal seeds give equal results on one machine, unless the
         budget ends the run.
     device, dtype : of all tensors; "float64" (default) or "float32", in which the error stalls near 1e-4.
-    optimizer : "auto" (Levenberg-Marquardt), a name (see `sciml.training`), or an `Optimizer`.
+    optimizer : "auto" tries random features by least squares (`sciml.pinn.random_features`) and, where they do not meet
+        the tolerance, trains by Levenberg-Marquardt; "least-squares" is the former alone; any other name (see
+        `sciml.training`) or an `Optimizer` trains.
     network : "12x5" (width x hidden layers), a `torch.nn.Module` from the features [N, F] of `build_ansatz` to outputs
         [N, unknowns], or None for a choice by the problem.
     exact_conditions : False puts all conditions but periodicity into the loss.
@@ -104,27 +107,44 @@ def solve(
     options["harmonics"] = plan.harmonics
     ansatz = build_ansatz(problem, **options)
     generator = torch.Generator().manual_seed(seed)
+    limits = Limits(tol, budget, iterations, start)
+    recorder = Recorder(limits, progress)
+    about = {
+        "seed": seed,
+        "device": str(device),
+        "dtype": str(dtype).removeprefix("torch."),
+        "conditions": ansatz.describe(),
+        "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
+    }
+    direct: Solution | None = None
+    if optimizer == "least-squares" or (optimizer == "auto" and network is None and iterations is None):
+        features = RandomFeatures(ansatz, generator, dtype, device, recorder, limits)
+        met = features.run()
+        direct = _direct(problem, features, met, options, about)
+        if optimizer == "least-squares" and direct is None:
+            raise SolveError(
+                "random features do not come near a solution of this equation; train a network, optimizer='auto'"
+            )
+        if direct is not None and (met or optimizer == "least-squares"):
+            return direct
     net = _network(network, plan, ansatz, generator, dtype, device)
-    rule = _optimizer(optimizer)
-    march = March(ansatz, net, plan, rule, generator, Limits(tol, budget, iterations, start), progress)
+    march = March(ansatz, net, plan, _optimizer(optimizer), generator, recorder, limits)
     status, message = march.run()
-    if not march.history:
+    if not recorder.history:
         raise SolveError(
             "the residual is not a finite number at the initial network; look for a division by zero, a logarithm or a "
             "root of something negative in the equations"
         )
+    if direct is not None and direct.estimate is not None and not (march.estimate or math.inf) < direct.estimate:
+        return replace(direct, wall_time=limits.seconds())
     details = {
         "iterations": march.steps,
         "parameter_count": sum(p.numel() for w in march.windows for p in w.piece.network.parameters()),
         "points": max(window.objective.size for window in march.windows),
         "windows": len(march.windows),
-        "seed": seed,
-        "device": str(device),
-        "dtype": str(dtype).removeprefix("torch."),
         "optimizer": march.windows[0].optimizer.name,
         "network": plan.text if network is None or isinstance(network, str) else type(net).__name__,
-        "conditions": ansatz.describe(),
-        "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        **about,
     }
     return Solution(
         problem,
@@ -132,9 +152,37 @@ def solve(
         method=_method(details),
         status=status,
         message=message,
-        wall_time=time.perf_counter() - start,
+        wall_time=limits.seconds(),
         estimate=march.estimate,
-        history=march.history,
+        history=recorder.history,
+        details=details,
+    )
+
+
+def _direct(
+    problem: Problem, features: RandomFeatures, met: bool, options: Mapping[str, Any], about: Mapping[str, Any]
+) -> Solution | None:
+    """Make a Solution of the best attempt by least squares, if there is one."""
+    best = features.best
+    if best is None:
+        return None
+    details = {
+        "iterations": features.steps,
+        "parameter_count": sum(p.numel() for p in best.piece.network.parameters() if p.requires_grad),
+        "points": best.points,
+        "windows": 1,
+        "optimizer": "least-squares",
+        "network": f"{best.count} random features of scale {best.scale:g}",
+        **about,
+    }
+    return Solution(
+        problem,
+        NetworkEvaluator([best.piece], options),
+        method=_method(details),
+        status=Status.CONVERGED if met else Status.INACCURATE,
+        wall_time=features.limits.seconds(),
+        estimate=features.estimate,
+        history=features.recorder.history,
         details=details,
     )
 

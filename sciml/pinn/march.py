@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from sciml.notation import Partial
 from sciml.pinn.ansatz import Ansatz, continued
 from sciml.pinn.piece import evaluate
 from sciml.pinn.plan import Plan
+from sciml.pinn.progress import Limits, Recorder, extrapolated, monitor_points, values_of
 from sciml.pinn.window import Window
 from sciml.solution import Status
 from sciml.training import Evaluation, Optimizer, TrainingStatus
 
-__all__ = ["Limits", "March"]
+__all__ = ["March"]
 
-Progress = Callable[[Mapping[str, Any]], None]
 # States are compared whose mean squared residuals differ by this factor or more: three in the residual.
 LOSS_RATIO = 9.0
-MONITOR = 2048
 # A window with such a loss is on its way, however slow: halving it would not help.
 EASY_LOSS = 1e-7
 _STATUS = {
@@ -35,33 +31,6 @@ _STATUS = {
     TrainingStatus.STAGNATED: Status.STAGNATED,
     TrainingStatus.DIVERGED: Status.DIVERGED,
 }
-
-
-@final
-@dataclass(frozen=True)
-class Limits:
-    """When a solution ends: tolerance for the estimate, seconds since `start`, optimizer steps."""
-
-    tol: float
-    budget: float | None
-    iterations: int | None
-    start: float
-
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return time.perf_counter() - self.start
-
-    def left(self) -> float | None:
-        """Seconds left, at least a millisecond, or None without a budget."""
-        return None if self.budget is None else max(self.budget - self.seconds(), 1e-3)
-
-    def spent(self, steps: int) -> TrainingStatus | None:
-        """Which limit is met, if one is."""
-        if self.budget is not None and self.seconds() >= self.budget:
-            return TrainingStatus.BUDGET
-        if self.iterations is not None and steps >= self.iterations:
-            return TrainingStatus.ITERATIONS
-        return None
 
 
 @final
@@ -82,7 +51,7 @@ class March:
     plan : schedule.
     make_optimizer : gives a new optimizer for each window.
     generator : of points.
-    limits, progress : see `sciml.pinn.solve`.
+    recorder, limits : the record of losses, and when to end.
     """
 
     ansatz: Ansatz
@@ -90,23 +59,18 @@ class March:
     plan: Plan
     make_optimizer: Callable[[], Optimizer]
     generator: torch.Generator
+    recorder: Recorder
     limits: Limits
-    progress: Progress | None = None
     windows: list[Window] = field(default_factory=list)
     estimate: float | None = None
-    history: dict[str, list[float]] = field(default_factory=dict)
     discarded: int = 0
 
     def __post_init__(self) -> None:
         self._initial = deepcopy(self.network)
-        self._reported = -math.inf
         self._met = 0
-        box = self.ansatz.problem.domain
-        unit = torch.quasirandom.SobolEngine(box.dimension, scramble=True, seed=1).draw(MONITOR, dtype=torch.float64)
         like = next(self.network.parameters())
-        lower, lengths = (torch.tensor(side, dtype=torch.float64) for side in (box.lower, box.lengths))
-        self._points = (lower + lengths * unit).to(like)
-        self._values = [Partial(u, (0,) * box.dimension) for u in self.ansatz.problem.unknowns]
+        self._points = monitor_points(self.ansatz, like.dtype, like.device)
+        self._values = values_of(self.ansatz)
 
     @property
     def steps(self) -> int:
@@ -149,7 +113,7 @@ class March:
             values = self.values(self._points)
             earlier = [state for state in past if state[0] >= LOSS_RATIO * evaluation.loss]
             if earlier:
-                self.estimate = _extrapolated(earlier[-1][1], values, evaluation.loss / earlier[-1][0])
+                self.estimate = extrapolated(earlier[-1][1], values, evaluation.loss / earlier[-1][0])
             # States whose loss a later one undercuts less than that are of no use: keep the losses decreasing.
             past = [(loss, old) for loss, old in past if loss > evaluation.loss]
             past.append((evaluation.loss, values))
@@ -189,7 +153,7 @@ class March:
             ratio = max(window.loss / max(old, 1e-300) for window, old in zip(self.windows, losses, strict=True))
             if ratio > 0.8:
                 return TrainingStatus.STAGNATED
-            self.estimate = _extrapolated(before, now, ratio)
+            self.estimate = extrapolated(before, now, ratio)
             before, losses = now, [window.loss for window in self.windows]
             if self.estimate <= self.limits.tol:
                 return TrainingStatus.CONVERGED
@@ -270,33 +234,4 @@ class March:
         return found, missed + found.advice
 
     def _note(self, window: Window, evaluation: Evaluation, stage: str) -> None:
-        seconds = self.limits.seconds()
-        row = {"iteration": float(self.steps), "seconds": seconds, "loss": evaluation.loss}
-        row |= {f"loss: {name}": value for name, value in evaluation.terms.items()}
-        for name, value in row.items():
-            self.history.setdefault(name, []).append(value)
-        if self.progress is None or seconds - self._reported < 0.2:
-            return
-        self._reported = seconds
-        self.progress(
-            {
-                "iteration": self.steps,
-                "seconds": seconds,
-                "loss": evaluation.loss,
-                "terms": dict(evaluation.terms),
-                "estimate": self.estimate,
-                "stage": f"{stage}{window.objective.size} points",
-            }
-        )
-
-
-def _extrapolated(before: Tensor, now: Tensor, ratio: float) -> float:
-    """Estimate the relative error of `now` from a former state and the ratio of their losses.
-
-    If errors fall like residuals, by rho = sqrt(ratio) < 1, then |now - before| >= (1 - rho) |error before|, and the
-    present error is at most rho/(1 - rho) of the difference; twice that is returned.
-    """
-    size = float(now.norm())
-    rho = min(math.sqrt(ratio), 0.95)
-    difference = float((now - before).norm())
-    return 2 * rho / (1 - rho) * difference / size if size > 0 else difference
+        self.recorder.note(self.steps, evaluation, self.estimate, f"{stage}{window.objective.size} points")

@@ -22,7 +22,7 @@ from sciml.network import MLP, Tape, closure, jet, record
 from sciml.notation import Partial, to_torch
 from sciml.pinn.ansatz import Ansatz
 
-__all__ = ["Block", "Field", "ResidualGroup"]
+__all__ = ["Block", "Field", "ResidualGroup", "linear"]
 
 
 @final
@@ -193,6 +193,10 @@ class ResidualGroup:
     ----------
     ansatz : the exact conditions.
     expressions : residuals in u(x, t), its derivatives and the coordinates; parameters are numbers already.
+
+    Attributes
+    ----------
+    linear : whether every residual is affine in the unknowns and their derivatives.
     """
 
     def __init__(self, ansatz: Ansatz, expressions: Sequence[sympy.Expr]) -> None:
@@ -207,6 +211,7 @@ class ResidualGroup:
         pairs = list(itertools.product(range(self.count), range(len(leaves))))
         slopes = [sympy.diff(flat[m], stand_ins[a]) for m, a in pairs]
         self._places = [pair for pair, slope in zip(pairs, slopes, strict=True) if slope != 0]
+        self.linear = not any(slope.has(*stand_ins) for slope in slopes if stand_ins)
         arguments = [vocabulary.symbol(c) for c in problem.coordinates] + stand_ins
         functions = dict(problem.functions)
         self._residual = to_torch(flat, arguments, functions)
@@ -239,3 +244,10 @@ class ResidualGroup:
         for (m, a), slope in zip(self._places, self._slopes(*block.columns, *partials), strict=True):
             slopes[m, a] = slope
         return values, self.field.cotangent(block, slopes, outputs.shape[2])
+
+
+def linear(ansatz: Ansatz) -> bool:
+    """Whether the equations and the soft conditions are affine in the unknowns."""
+    problem = ansatz.problem
+    soft = [c.expression for c in ansatz.soft]
+    return ResidualGroup(ansatz, [problem.substituted(e) for e in (*problem.residuals, *soft)]).linear

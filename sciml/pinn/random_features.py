@@ -1,0 +1,203 @@
+r"""Networks whose hidden layer stays as it was drawn: the rest is least squares, repeated for nonlinear equations.
+
+With fixed features :math:`\varphi_j(\xi) = \sin(w_j\cdot(\xi - c_j))`, w uniform in (-R, R)^d and c uniform in the box,
+the network :math:`N = \sum_j a_j\varphi_j + a_0` is linear in its coefficients. For an equation that is linear in the
+unknowns one least-squares problem over the collocation points gives them (an extreme learning machine: S. Dong and
+Z. Li, doi:10.1016/j.cma.2021.114129); a nonlinear one takes Gauss-Newton steps. The scale R is chosen by the residual on fresh
+points, and the number of features is doubled until the change of the solution says that it is accurate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from sciml.network import MLP
+from sciml.network.mlp import Layer
+from sciml.pinn.ansatz import Ansatz
+from sciml.pinn.collocation import Sampler
+from sciml.pinn.objective import ForwardObjective
+from sciml.pinn.piece import Piece
+from sciml.pinn.progress import Limits, Recorder, extrapolated, monitor_points, values_of
+from sciml.pinn.residual import linear
+from sciml.training import Evaluation
+
+__all__ = ["Attempt", "RandomFeatures"]
+
+SCALES = (2.0, 4.0, 8.0, 16.0, 32.0)
+FIRST_COUNT = 150
+# Columns beyond this cost more than training a network does.
+MOST_COLUMNS = 2400
+# Rows of this size below the matrix keep the triangular factor regular where features are dependent to rounding.
+RIDGE = 1e-13
+POINTS_PER_FEATURE = 3
+NEWTON_STEPS = 12
+# A nonlinear equation whose first attempt leaves more than this is left to training.
+NEARLY = 1e-3
+LEAST_LOSS = 1e-30
+ROUNDING = 1e-15
+
+
+@final
+@dataclass(frozen=True)
+class Attempt:
+    """A least-squares solution: its network, the loss on fresh points, and how it was obtained."""
+
+    piece: Piece
+    evaluation: Evaluation
+    count: int
+    scale: float
+    points: int
+
+
+@final
+class RandomFeatures:
+    """Least-squares solutions with more and more features.
+
+    Parameters
+    ----------
+    ansatz : the exact conditions.
+    generator : of features and points.
+    dtype, device : of the tensors.
+    """
+
+    def __init__(
+        self,
+        ansatz: Ansatz,
+        generator: torch.Generator,
+        dtype: torch.dtype,
+        device: torch.device,
+        recorder: Recorder,
+        limits: Limits,
+    ) -> None:
+        self.ansatz = ansatz
+        self.generator = generator
+        self.dtype, self.device = dtype, device
+        self.recorder = recorder
+        self.limits = limits
+        self.steps = 0
+        self.linear = linear(ansatz)
+        self.estimate: float | None = None
+        self.best: Attempt | None = None
+
+    def run(self) -> bool:
+        """Double the number of features until the estimate meets the tolerance; False if it does not.
+
+        The error is estimated from two successive numbers of features, as from two states of a training. A nonlinear
+        equation that the first attempt does not nearly solve is given up at once.
+        """
+        points = monitor_points(self.ansatz, self.dtype, self.device)
+        wanted = values_of(self.ansatz)
+        values: Tensor | None = None
+        for attempt in self._attempts(self._out_of_time):
+            loss = attempt.evaluation.loss
+            if not attempt.evaluation.finite or (not self.linear and loss > NEARLY):
+                break
+            now = attempt.piece.trace(wanted, points)
+            if values is not None and self.best is not None:
+                ratio = max(loss, LEAST_LOSS) / max(self.best.evaluation.loss, LEAST_LOSS)
+                # At rounding two results no longer differ by their residuals: rho = 1/2 leaves their difference.
+                self.estimate = extrapolated(values, now, min(ratio, 0.25)) + ROUNDING
+            if self.best is None or loss < self.best.evaluation.loss:
+                self.best = attempt
+            values = now
+            self.recorder.note(self.steps, attempt.evaluation, self.estimate, f"{attempt.count} random features")
+            if self.estimate is not None and self.estimate <= self.limits.tol:
+                return True
+        return False
+
+    def _out_of_time(self) -> bool:
+        budget = self.limits.budget
+        return budget is not None and self.limits.seconds() > (0.5 if self.linear else 0.2) * budget
+
+    def _attempts(self, out_of_time: Callable[[], bool]) -> Iterator[Attempt]:
+        """Yield attempts of growing size, each the best over the scales that were tried."""
+        outputs = len(self.ansatz.problem.unknowns)
+        count, scales = FIRST_COUNT, SCALES
+        while count * outputs <= MOST_COLUMNS and not out_of_time():
+            tried = []
+            for scale in scales:
+                if tried and out_of_time():
+                    break
+                tried.append(self._solve(count, scale))
+            best = min(tried, key=lambda attempt: attempt.evaluation.loss if attempt.evaluation.finite else math.inf)
+            yield best
+            # More features carry higher frequencies: the best scale stays or grows.
+            scales = (best.scale, 2 * best.scale) if best.count < 4 * FIRST_COUNT else (best.scale,)
+            count *= 2
+
+    def _solve(self, count: int, scale: float) -> Attempt:
+        network = self._network(count, scale)
+        sampler = Sampler(self.ansatz.problem.domain, self.generator, self.dtype, self.device)
+        objective = ForwardObjective(self.ansatz, network, sampler)
+        objective.draw(POINTS_PER_FEATURE * count)
+        before, steps = math.inf, 0
+        for _ in range(1 if self.linear else NEWTON_STEPS):
+            theta = objective.parameters()
+            matrix, vector = stacked(objective)
+            if not bool(torch.isfinite(matrix).all() and torch.isfinite(vector).all()):
+                break
+            norm = float(vector.norm())
+            if norm > 0.5 * before:
+                break  # the former step was the last that paid
+            before = norm
+            # Solved for the coefficients themselves: the ridge then bounds them, not only the last correction.
+            objective.load(-least_squares(matrix, vector - matrix @ theta))
+            steps += 1
+        self.steps += steps
+        evaluation = objective.evaluation(objective.fresh(count=max(1024, count)))
+        return Attempt(Piece(self.ansatz, network), evaluation, count, scale, objective.size)
+
+    def _relative(self) -> Tensor:
+        """Scales of the inputs relative to R: the harmonics of a periodic coordinate already oscillate."""
+        problem = self.ansatz.problem
+        names = [c for c, group in zip(problem.coordinates, self.ansatz.features, strict=True) for _ in group]
+        return torch.tensor([0.25 if c in problem.periodic else 1.0 for c in names], dtype=torch.float64)
+
+    def _network(self, count: int, scale: float) -> MLP:
+        inputs, outputs = len(self.ansatz.inputs), len(self.ansatz.problem.unknowns)
+        network = MLP(
+            inputs, outputs, count, 1, "sin", lower=[-1.0] * inputs, upper=[1.0] * inputs, dtype=torch.float64
+        )
+        draw = lambda *shape: 2 * torch.rand(*shape, generator=self.generator, dtype=torch.float64) - 1  # noqa: E731
+        hidden, last = network.layers
+        assert isinstance(hidden, Layer)
+        assert isinstance(last, Layer)
+        weight, centre = scale * draw(count, inputs) * self._relative(), draw(count, inputs)
+        with torch.no_grad():
+            hidden.weight.copy_(weight)
+            hidden.bias.copy_(-(weight * centre).sum(1))
+            last.weight.zero_()
+            last.bias.zero_()
+        hidden.weight.requires_grad_(False)
+        hidden.bias.requires_grad_(False)
+        return network.to(dtype=self.dtype, device=self.device)
+
+
+def stacked(objective: ForwardObjective) -> tuple[Tensor, Tensor]:
+    """Return the weighted Jacobian [rows, P] and residuals [rows] of all terms."""
+    matrices, vectors = [], []
+    sizes = objective.sizes()
+    for chunk in objective.chunks():
+        residuals, jacobians = objective.jacobian(chunk)
+        for name, residual in residuals.items():
+            factor = math.sqrt(objective.weight(name) / sizes[name])
+            matrices.append(jacobians[name] * factor)
+            vectors.append(residual * factor)
+    return torch.cat(matrices), torch.cat(vectors)
+
+
+def least_squares(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Return argmin |A x - b|^2 by Householder QR of the column-scaled matrix with a tiny ridge below it."""
+    columns = matrix.shape[1]
+    size = matrix.norm(dim=0).clamp_min(torch.finfo(matrix.dtype).tiny)
+    ridge = RIDGE if matrix.dtype == torch.float64 else 1e-6
+    eye = torch.eye(columns, dtype=matrix.dtype, device=matrix.device) * ridge
+    q, r = torch.linalg.qr(torch.cat((matrix / size, eye)))
+    right = q[: len(matrix)].T @ vector
+    return torch.linalg.solve_triangular(r, right[:, None], upper=True)[:, 0] / size
