@@ -3,8 +3,8 @@ r"""Networks whose hidden layer stays as it was drawn: the rest is least squares
 With fixed features :math:`\varphi_j(\xi) = \sin(w_j\cdot(\xi - c_j))`, w uniform in (-R, R)^d and c uniform in the box,
 the network :math:`N = \sum_j a_j\varphi_j + a_0` is linear in its coefficients. For an equation that is linear in the
 unknowns one least-squares problem over the collocation points gives them (an extreme learning machine: S. Dong and
-Z. Li, doi:10.1016/j.cma.2021.114129); a nonlinear one takes Gauss-Newton steps. The scale R is chosen by the residual on fresh
-points, and the number of features is doubled until the change of the solution says that it is accurate.
+Z. Li, doi:10.1016/j.cma.2021.114129); a nonlinear one takes Gauss-Newton steps. The scale R is chosen by the residual
+on fresh points, and the number of features is doubled until the change of the solution says that it is accurate.
 """
 
 from __future__ import annotations
