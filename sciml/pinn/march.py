@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -126,9 +127,19 @@ class March:
         return None if split or (splittable and stuck) else status
 
     def _hopeless(self, window: Window, evaluation: Evaluation) -> bool:
-        """Whether the loss lags behind trial_loss after trial_steps and a tenth of it for each further trial_steps."""
-        trials = window.rounds / self.plan.trial_steps - 1
-        return trials >= 0 and evaluation.loss > max(self.plan.trial_loss * 10**-trials, EASY_LOSS)
+        """Whether the loss falls so slowly that two shorter windows would be done sooner.
+
+        It must have fallen to `trial_loss` after `trial_steps` steps, and from then on promise, at the rate of the last
+        half of the steps, to be small enough within `promise` trials more.
+        """
+        window.record.append((window.rounds, evaluation.loss))
+        if window.rounds < self.plan.trial_steps or evaluation.loss <= EASY_LOSS:
+            return False
+        if evaluation.loss > self.plan.trial_loss:
+            return True
+        then, loss = next(entry for entry in reversed(window.record) if entry[0] <= window.rounds / 2)
+        rate = math.log(max(loss / evaluation.loss, 1.0)) / (window.rounds - then)
+        return rate * self.plan.promise * self.plan.trial_steps < math.log(evaluation.loss / EASY_LOSS)
 
     def _twice(self) -> bool:
         self._met = self._met + 1 if self.estimate is not None and self.estimate <= self.limits.tol else 0

@@ -28,7 +28,8 @@ class Plan:
     periods : steps between redraws of the points, for each level (of Levenberg-Marquardt; first-order rules take 25
         times as many).
     patience : redraws without halving after which the last level counts as stagnated.
-    trial_steps, trial_loss : a time window whose loss is larger than this after so many steps is halved.
+    trial_steps, trial_loss, promise : a time window whose loss is larger than this after so many steps, or later does
+        not promise to be small within `promise` times as many more, is halved.
     most_windows : the shortest window is this fraction of the interval.
     """
 
@@ -41,6 +42,7 @@ class Plan:
     patience: int = 12
     trial_steps: int = 60
     trial_loss: float = 1e-3
+    promise: float = 2.0
     most_windows: int = 128
 
     @property

@@ -35,6 +35,11 @@ class Window:
     plan : levels and periods of redrawing.
     optimizer : the rule; its state lasts as long as the window.
     generator : of points.
+
+    Attributes
+    ----------
+    steps, loss : optimizer steps so far, and the latest loss on fresh points.
+    record : pairs of rounds and loss, for whoever judges the progress.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Window:
         self.optimizer = optimizer
         self.steps = 0
         self.loss = math.inf
+        self.record: list[tuple[float, float]] = []
         self._plan = plan
         self.objective = ForwardObjective(
             ansatz, network, Sampler(ansatz.problem.domain, generator, like.dtype, like.device)
