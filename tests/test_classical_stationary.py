@@ -12,7 +12,7 @@ from sciml.classical.fields import StationaryEvaluator
 from sciml.classical.newton import newton
 from sciml.classical.spaces import Mesh
 from sciml.classical.stationary import solve_stationary
-from sciml.classical.terms import Declaration
+from sciml.classical.terms import Declaration, breaks
 from sciml.errors import ArgumentError, ProblemError
 from sciml.notation import Partial
 from sciml.problem import Problem
@@ -260,6 +260,18 @@ def test_values_that_jump_in_corners():
     k = np.arange(1, 80, 2)
     series = np.sum(4 / (k * np.pi) * np.sin(k * np.pi * 0.3) * np.sinh(k * np.pi * 0.7) / np.sinh(k * np.pi))
     assert solution(0.3, 0.7) == pytest.approx(series, abs=1e-5)
+
+
+def test_elements_end_where_the_formulas_are_not_smooth():
+    kink = Problem("u_xx = 12*abs(x - a)*(x - a)", ["u(0) = -a**4", "u(1) = (1 - a)**4"], LINE, {"a": 0.3},
+                   exact="(x - a)**3*abs(x - a)")  # fmt: skip
+    assert breaks(kink) == [[pytest.approx(0.3)]]
+    solution = check(kink)
+    assert solution.details["levels"][-1]["elements"] == [2]
+    assert solution.error() < 1e-13
+    jump = Problem("laplacian(u) = 2*where(y < 1/2, 1, -1)", ["u(0, y) = u(1, y)", "u(x, 0) = 0", "u(x, 1) = 1/2"],
+                   SQUARE, exact="where(y < 1/2, y**2, 2*y - y**2 - 1/2)")  # fmt: skip
+    assert check(jump).error() < 1e-13
 
 
 def test_what_is_missing_is_said():

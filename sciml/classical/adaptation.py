@@ -204,9 +204,10 @@ class Adaptation:
         if trial.converged:
             self.relaxed = None
             return trial
-        self.relaxed = (system.fields(trial.vector), relaxation)
+        found = relaxation < RELAXED and bool(np.all(np.isfinite(trial.vector)))
+        self.relaxed = (system.fields(trial.vector), relaxation) if found else None
         # The root of a relaxed problem is a better state than where Newton's method got lost.
-        return trial if relaxation < RELAXED else root
+        return trial if found else root
 
     def _starts(self, system: Discretisation, previous: _Level | None) -> Iterator[Array]:
         if previous is not None:

@@ -124,10 +124,10 @@ class Collocation(Discretisation):
     def norm(self, vector: Array) -> float:
         """L2 norm of the fields of a vector, by quadrature over the collocation points."""
         fields, zero = self.fields(vector), (0,) * len(self.meshes)
-        axes = [mesh.points for mesh in self.meshes]
-        total = sum(
-            float(np.sum(self._weights * self._on_grid(fields, Partial(u, zero), axes) ** 2)) for u in self.shapes
-        )
+        axes, total = [mesh.points for mesh in self.meshes], 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            for u in self.shapes:
+                total += float(np.sum(self._weights * self._on_grid(fields, Partial(u, zero), axes) ** 2))
         return math.sqrt(total)
 
     def residual(self, vector: Array) -> Array:

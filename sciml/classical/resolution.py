@@ -17,6 +17,10 @@ __all__ = ["Limits", "Resolution", "split"]
 
 Array = NDArray[Any]
 
+# Points per element and coordinate at most, and operations for the elimination inside elements at most.
+HIGHEST = 18
+ELIMINATION = 2e10
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -61,6 +65,7 @@ class Resolution:
     unknowns : number of unknowns.
     singular : for each coordinate whether the solution is known to be singular at its two ends: elements, graded
         towards these ends, are used from the beginning.
+    breaks : for each coordinate the places inside where the equations are known not to be smooth.
     """
 
     lower: Sequence[float]
@@ -71,7 +76,9 @@ class Resolution:
     rtol: float
     unknowns: int = 1
     singular: Sequence[tuple[bool, bool]] = ()
+    breaks: Sequence[Sequence[float]] = ()
     _record: list[tuple[int, float]] = field(default_factory=list)
+    _confirming: bool = False
 
     def first(self) -> Meshes:
         """Meshes to begin with."""
@@ -81,7 +88,14 @@ class Resolution:
                 Mesh(_graded(a, b, ends), count)
                 for a, b, ends in zip(self.lower, self.upper, self.singular, strict=True)
             ]
-        return self._global([max(self.limits.first, 2 * k + 2) for k in self.orders])
+        first = self._global([max(self.limits.first, 2 * k + 2) for k in self.orders])
+        if any(self.breaks):
+            # Elements end where the solution is not smooth, and it is smooth inside them.
+            return [
+                mesh if isinstance(mesh, PeriodicMesh) else Mesh([a, *sorted(inside), b], mesh.count)
+                for mesh, a, b, inside in zip(first, self.lower, self.upper, self.breaks, strict=True)
+            ]
+        return first
 
     def next(self, meshes: Meshes, tails: Sequence[Array] | None, estimate: float | None) -> Meshes | None:
         """Return finer meshes, or None where nothing finer is affordable.
@@ -93,11 +107,15 @@ class Resolution:
         estimate : relative difference of the last two solutions.
         """
         if any(mesh.elements > 1 for mesh in meshes):
-            return self._refined(meshes, tails)
-        counts = []
-        for axis, mesh in enumerate(meshes):
-            resolved = tails is not None and tails[axis].max() <= 0.03 * self.rtol
-            counts.append(mesh.count + 2 if resolved else math.ceil(self.limits.growth * mesh.count) + 1)
+            return self._refined(meshes, tails, estimate is not None and estimate > self.rtol)
+        resolved = [tails is not None and tails[axis].max() <= 0.05 * self.rtol for axis in range(len(meshes))]
+        if all(resolved) and self._confirming:
+            resolved = [False] * len(meshes)  # a small step did not confirm the last result
+        self._confirming = all(resolved)
+        counts = [
+            mesh.count + 2 if done else math.ceil(self.limits.growth * mesh.count) + 1
+            for mesh, done in zip(meshes, resolved, strict=True)
+        ]
         if estimate is not None:
             self._record.append((max(mesh.count for mesh in meshes), estimate))
         finer = self._global(counts)
@@ -109,7 +127,7 @@ class Resolution:
 
     def _hopeless(self) -> bool:
         """Whether the convergence seen so far says that no affordable degree is enough."""
-        if len(self._record) < 3 or len(self.lower) == 1:
+        if len(self._record) < 3 or (len(self.lower) == 1 and self._record[-1][0] < 100):
             return False
         (n0, e0), (n1, e1) = self._record[-2:]
         rate = math.log(max(e0, 1e-300) / max(e1, 1e-300)) / max(n1 - n0, 1)
@@ -132,8 +150,9 @@ class Resolution:
             for mesh in meshes
         ]
 
-    def _refined(self, meshes: Meshes, tails: Sequence[Array] | None) -> Meshes | None:
+    def _refined(self, meshes: Meshes, tails: Sequence[Array] | None, unresolved: bool) -> Meshes | None:
         """Split the elements that are not resolved and add points to all."""
+        worst = 0.0 if tails is None else max(float(tail.max()) for tail in tails)
         finer: list[Mesh | PeriodicMesh] = []
         for axis, mesh in enumerate(meshes):
             if isinstance(mesh, PeriodicMesh):
@@ -141,19 +160,22 @@ class Resolution:
                 finer.append(PeriodicMesh(*mesh.ends, (mesh.count + (2 if resolved else mesh.count // 3)) | 1))
                 continue
             limit = 0.1 * self.rtol / math.sqrt(mesh.elements)
+            if unresolved:
+                limit = min(limit, 0.4 * worst)  # something is rough, whatever the highest functions say
             # Only the worst elements: an unresolved layer makes the solution rough everywhere.
             flagged = (
                 np.ones(mesh.elements, bool)
                 if tails is None
                 else tails[axis] > np.maximum(limit, 0.4 * tails[axis].max())
             )
-            if flagged.mean() > 0.6 and mesh.count < 24:
+            if flagged.mean() > 0.6 and mesh.count < HIGHEST:
                 # Rough everywhere alike: a wave rather than a layer, for which a higher degree is cheaper.
                 finer.append(Mesh(mesh.breakpoints, math.ceil(1.3 * mesh.count)))
                 continue
-            step = 2 if len(meshes) == 1 else 1
+            step = 0 if mesh.count >= HIGHEST else 2 if len(meshes) == 1 else 1
             finer.append(Mesh(split(mesh.breakpoints, flagged), mesh.count + step))
-        return finer if self.size(finer) <= self.limits.sparse else None
+        local = math.prod(mesh.elements * mesh.count**3 for mesh in finer) * self.unknowns**3
+        return finer if self.size(finer) <= self.limits.sparse and local <= ELIMINATION else None
 
     def size(self, meshes: Meshes) -> int:
         """Number of coefficients, to within the lower orders of some unknowns."""

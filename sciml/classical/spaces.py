@@ -200,8 +200,8 @@ class ElementSpace(Space):
         return np.concatenate([before, mesh.points, after])
 
     def tails(self, order: int = 0) -> list[tuple[Array, Array]]:
-        """For each element the indices of its highest functions (two: even and odd) and the norms of derivatives."""
-        used = min(2, self.bubbles)
+        """For each element the indices of its highest functions (a quarter) and the norms of their derivatives."""
+        used = min(max(2, self.bubbles // 4), self.bubbles)
         reference, weights = roots_legendre(self.size if self.mesh.elements == 1 else self.mesh.count + self.order)
         norms = np.sqrt(weights @ self._interior(reference, order)[:, self.bubbles - used :] ** 2)
         return [
@@ -253,8 +253,8 @@ class FourierSpace(Space):
         return self.mesh.points
 
     def tails(self, order: int = 0) -> list[tuple[Array, Array]]:
-        """Return the indices of the two highest functions and the L2 norms of their derivatives."""
-        highest = np.arange(max(self.size - 3, 1), self.size)
+        """Return the indices of the highest quarter of the functions and the L2 norms of their derivatives."""
+        highest = np.arange(max(self.size - max(4, self.size // 4), 1), self.size)
         length = self.mesh.breakpoints[1] - self.mesh.breakpoints[0]
         frequency = np.maximum(self._frequency[highest], 1.0)
         return [(highest, np.sqrt(length / 2) * (2 * np.pi / length) ** order * frequency ** (order - self.order))]

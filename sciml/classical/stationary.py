@@ -13,7 +13,7 @@ from sciml.classical.flow import Flow, pressures, recognise
 from sciml.classical.refinement import check_arguments
 from sciml.classical.resolution import Limits, Resolution
 from sciml.classical.streamfunction import StreamFunction
-from sciml.classical.terms import Declaration
+from sciml.classical.terms import Declaration, breaks
 from sciml.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def solve_stationary(
     limits = Limits.of(len(orders), unknowns)
     if without:
         limits = replace(limits, dense=6_500, sparse=0)
-    resolution = Resolution(box.lower, box.upper, declaration.periodic, orders, limits, rtol, unknowns)
+    places = breaks(problem) if limits.sparse else ()
+    resolution = Resolution(box.lower, box.upper, declaration.periodic, orders, limits, rtol, unknowns, breaks=places)
     return Adaptation(
         problem,
         lambda meshes: Collocation(declaration, meshes),

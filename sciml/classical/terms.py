@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import sympy
 
 from sciml.classical.formulas import Formula
 from sciml.notation import Partial
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from sciml.condition import Condition
     from sciml.problem import Problem
 
-__all__ = ["Declaration", "Term"]
+__all__ = ["Declaration", "Term", "breaks"]
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,29 @@ class Declaration:
             expression = self.problem.vocabulary.expression(Partial(partial.unknown, orders))
             terms.append(Term(condition.name, Formula(expression, self.problem), place, partner, order))
         return terms
+
+
+def breaks(problem: Problem) -> list[list[float]]:
+    """Find for each coordinate the places inside the box where the problem's formulas are not smooth.
+
+    These are the places where the argument of a piecewise function, an absolute value or the like, which depends on
+    one coordinate alone, changes its sign: x = 0.3 for `where(x < 0.3, 1, 2)` or `abs(x - 0.3)`.
+    """
+    formulas = [*problem.residuals, *(condition.expression for condition in problem.conditions)]
+    switches: set[Any] = set()
+    for formula in map(problem.substituted, formulas):
+        nodes: set[Any] = formula.atoms(sympy.core.relational.Relational, sympy.Abs, sympy.sign, sympy.Heaviside)
+        pairs: set[Any] = formula.atoms(sympy.Max, sympy.Min)
+        switches |= {node.lhs - node.rhs if node.is_Relational else node.args[0] for node in nodes}
+        switches |= {one - two for node in pairs for i, one in enumerate(node.args) for two in node.args[:i]}
+    result: list[list[float]] = []
+    for name, a, b in zip(problem.coordinates, problem.domain.lower, problem.domain.upper, strict=True):
+        symbol, found = problem.vocabulary.symbol(name), set()
+        for switch in switches:
+            polynomial = switch.as_poly(symbol) if switch.free_symbols == {symbol} else None
+            if polynomial is not None and not problem.vocabulary.partials(switch):
+                roots = [complex(root) for root in polynomial.nroots(n=17, maxsteps=200)]
+                found |= {root.real for root in roots if abs(root.imag) < 1e-12}
+        inside = sorted(root for root in found if a + 1e-9 * (b - a) < root < b - 1e-9 * (b - a))
+        result.append([root for i, root in enumerate(inside) if i == 0 or root - inside[i - 1] > 1e-9 * (b - a)])
+    return result
