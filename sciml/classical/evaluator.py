@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml.classical.exponential import ExponentialTrajectory
+from sciml.classical.exponential_trajectory import ExponentialTrajectory
 from sciml.classical.first_order import FirstOrderForm
+from sciml.classical.modal import ModalTrajectory
 from sciml.classical.spaces import Mesh, PeriodicMesh
 from sciml.classical.trajectory import PiecewisePolynomial
 from sciml.notation import Partial
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CollocationEvaluator", "FourierEvaluator", "OrdinaryEvaluator"]
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 
 # Coefficients of as many times as fit into this many numbers are formed at once.
 NUMBERS = 2**22
@@ -91,7 +92,7 @@ class FourierEvaluator(Evaluator):
         form: FirstOrderForm,
         wavenumbers: Sequence[Array],
         origins: Sequence[float],
-        vectors: NDArray | None,
+        vectors: Array | None,
     ) -> None:
         self.trajectory, self.form = trajectory, form
         self.wavenumbers, self.origins, self.vectors = tuple(wavenumbers), tuple(origins), vectors
@@ -101,7 +102,7 @@ class FourierEvaluator(Evaluator):
         shape = (len(self.form.components), *(k.size for k in self.wavenumbers))
         wanted = [self.form.component_of(partial) for partial in partials]
 
-        def coefficients(times: Array) -> list[NDArray]:
+        def coefficients(times: Array) -> list[Array]:
             found = {}
             for order in {order for _, _, order in wanted}:
                 w = self.trajectory.values(times, order).reshape(-1, *shape)
@@ -116,9 +117,9 @@ class FourierEvaluator(Evaluator):
             coefficients,
             math.prod(shape),
         )
-        return values.real
+        return np.real(values)
 
-    def _table(self, axis: int, x: Array, order: int) -> NDArray:
+    def _table(self, axis: int, x: Array, order: int) -> Array:
         k = self.wavenumbers[axis]
         table = (1j * k) ** order * np.exp(1j * np.outer(x - self.origins[axis], k))
         if axis == len(self.wavenumbers) - 1:
@@ -159,7 +160,7 @@ class CollocationEvaluator(Evaluator):
 
     def __init__(
         self,
-        trajectory: PiecewisePolynomial,
+        trajectory: PiecewisePolynomial | ModalTrajectory,
         form: FirstOrderForm,
         meshes: Sequence[Mesh | PeriodicMesh],
         orders: Sequence[Sequence[int]],
@@ -169,14 +170,14 @@ class CollocationEvaluator(Evaluator):
         self._spaces = [[mesh.space(k) for mesh, k in zip(self.meshes, row, strict=True)] for row in self.orders]
         self._shapes = [tuple(space.size for space in row) for row in self._spaces]
         self._starts = np.cumsum([0, *(math.prod(shape) for shape in self._shapes)])
-        if len(self._spaces) != len(form.components) or self._starts[-1] != trajectory.nodal.shape[2]:
-            raise ValueError(f"{trajectory.nodal.shape[2]} coefficients do not fit the shapes {self._shapes}")
+        if len(self._spaces) != len(form.components) or self._starts[-1] != trajectory.size:
+            raise ValueError(f"{trajectory.size} coefficients do not fit the shapes {self._shapes}")
 
     def evaluate(self, partials: Sequence[Partial], points: np.ndarray) -> np.ndarray:
         """Return the derivatives `partials` at `points` [N, d] as [len(partials), N]."""
         wanted = [self.form.component_of(partial) for partial in partials]
 
-        def coefficients(times: Array) -> list[NDArray]:
+        def coefficients(times: Array) -> list[Array]:
             found = {order: self.trajectory.values(times, order) for order in {order for _, _, order in wanted}}
             return [
                 found[order][:, self._starts[i] : self._starts[i + 1]].reshape(-1, *self._shapes[i])
@@ -216,16 +217,17 @@ class CollocationEvaluator(Evaluator):
         for axis, (count, periodic) in enumerate(zip(rest["counts"], rest["periodic"], strict=True)):
             ends = arrays[f"breakpoints_{axis}"]
             meshes.append(PeriodicMesh(ends[0], ends[1], count) if periodic else Mesh(ends, count))
-        return cls(PiecewisePolynomial.restore(arrays), recover(rest["form"]), meshes, rest["orders"])
+        kind = ModalTrajectory if "basis" in arrays else PiecewisePolynomial
+        return cls(kind.restore(arrays), recover(rest["form"]), meshes, rest["orders"])
 
 
 def _synthesise(
     times: Array,
-    columns: Sequence[tuple[Array, NDArray[np.integer]]],
-    tables: Sequence[Callable[[int, Array], NDArray]],
-    coefficients: Callable[[Array], Sequence[NDArray]],
+    columns: Sequence[tuple[Array, Array]],
+    tables: Sequence[Callable[[int, Array], Array]],
+    coefficients: Callable[[Array], Sequence[Array]],
     size: int,
-) -> NDArray:
+) -> Array:
     """Sum expansions whose coefficients depend on time.
 
     Parameters
@@ -258,14 +260,14 @@ def _synthesise(
     return result
 
 
-def _on_tensor(field: NDArray, local: NDArray, matrices: Sequence[NDArray], indices: Sequence[NDArray]) -> NDArray:
+def _on_tensor(field: Array, local: Array, matrices: Sequence[Array], indices: Sequence[Array]) -> Array:
     """Sum on the tensor grid of all coordinates, then pick the points: far cheaper where they fill the grid."""
     for axis, matrix in enumerate(matrices, start=1):
         field = np.moveaxis(np.tensordot(field, matrix, axes=(axis, 1)), -1, axis)
     return field[(local, *indices)]
 
 
-def _scattered(field: NDArray, local: NDArray, matrices: Sequence[NDArray], indices: Sequence[NDArray]) -> NDArray:
+def _scattered(field: Array, local: Array, matrices: Sequence[Array], indices: Sequence[Array]) -> Array:
     """Sum point by point, those of one time together."""
     result = np.empty(local.size, dtype=matrices[0].dtype)
     starts = np.searchsorted(local, np.arange(field.shape[0] + 1))

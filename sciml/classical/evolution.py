@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.fft
@@ -15,15 +14,15 @@ from sciml.classical.clock import Clock
 from sciml.classical.evaluator import CollocationEvaluator, FourierEvaluator
 from sciml.classical.evolution_collocation import CollocationSystem
 from sciml.classical.evolution_fourier import FourierSystem, SemilinearSplit, split_linear
-from sciml.classical.explicit import TooManyStepsError, integrate_explicit
 from sciml.classical.exponential import integrate_exponential
 from sciml.classical.extension import Extension, find_extension
 from sciml.classical.first_order import FirstOrderForm, first_order_form, initial_values
-from sciml.classical.radau import integrate_radau
+from sciml.classical.marching import march
+from sciml.classical.modal import has_constant_linear_rates
 from sciml.classical.refinement import Attempt, Ladder, Progress, refine
 from sciml.classical.schedule import Schedule
 from sciml.classical.sides import sides_of
-from sciml.classical.trajectory import PiecewisePolynomial, Trajectory
+from sciml.classical.trajectory import Trajectory
 from sciml.errors import ProblemError
 from sciml.solution import Solution
 
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["solve_evolution"]
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 
 MODES = {1: 16384, 2: 512, 3: 64}  # largest number of points of a period, by number of space coordinates
 POINTS = {1: 384, 2: 64, 3: 20}  # largest number of collocation points along a coordinate
-FLOPS = 5e9  # floating-point operations per second of a dense factorisation, roughly
+STEEP_POINTS = 192  # the same for four or more conditions along it: higher derivatives lose digits
 
 
 class _EvolutionLadder(Ladder):
@@ -80,7 +79,7 @@ class _FourierLadder(_EvolutionLadder):
             refines = self.schedule.advance(estimate)
             if refines is None:
                 return None
-            size = 2 * scipy.fft.next_fast_len((self.schedule.size + 1) // 2, real=True)
+            size = 2 * int(scipy.fft.next_fast_len((self.schedule.size + 1) // 2, real=True))  # pyright: ignore
             system = FourierSystem(self.problem, self.form, self.split, self.extensions, [size] * self.dimension)
             start = system.initial(self.problem, self.initial)
             limit = np.inf if self.schedule.last else max(1e-3, 100 * self.rtol)
@@ -88,7 +87,7 @@ class _FourierLadder(_EvolutionLadder):
             if worst > limit:
                 continue
 
-            def watch(time: float, state: NDArray, system: FourierSystem = system, limit: float = limit) -> bool:
+            def watch(time: float, state: Array, system: FourierSystem = system, limit: float = limit) -> bool:
                 nonlocal worst
                 worst = max(worst, system.tail(state))
                 return worst <= limit
@@ -126,56 +125,42 @@ class _CollocationLadder(_EvolutionLadder):
     def __init__(self, problem: Problem, form: FirstOrderForm, initial: Sequence[sympy.Expr], rtol: float) -> None:
         super().__init__(problem, form, initial)
         self.rtol, self.sides = rtol, sides_of(problem, form)
-        self.schedule = Schedule(12 if self.dimension > 1 else 16, POINTS[self.dimension], rtol, growth=1.5)
+        self.linear = has_constant_linear_rates(problem, form)
+        steep = any(problem.order(u, c) > 3 for u in problem.unknowns for c in problem.space)
+        largest = min(POINTS[self.dimension], STEEP_POINTS if steep else 10**9)
+        self.schedule = Schedule(12 if self.dimension > 1 else 16, largest, rtol, growth=1.5)
 
     def climb(self, estimate: float | None, clock: Clock) -> Attempt | None:
-        """Solve with more points."""
-        refines = self.schedule.advance(estimate)
-        if refines is None:
-            return None
-        size = self.schedule.size
-        system = CollocationSystem(self.problem, self.form, self.sides, [size] * self.dimension)
-        values = self._march(system, system.initial(self.initial), clock)
-        trajectory = values.mapped(system.expand)
-        worst = max(system.tail(coefficients) for coefficients in trajectory.nodal[:, -1])
-        self.schedule.resolved = worst <= self.rtol
-        orders = [[space.order for space in row] for row in system.component_spaces()]
-        return Attempt(
-            CollocationEvaluator(trajectory, self.form, system.meshes, orders),
-            {"points": size, "tolerance": self.schedule.tolerance, "pieces": len(trajectory.nodal)},
-            system.size,
-            refines,
-            self.failure(trajectory, clock),
-        )
-
-    def _march(self, system: CollocationSystem, start: Array, clock: Clock) -> PiecewisePolynomial:
-        """Integrate in time by whichever method is expected to be faster."""
-        tolerance, result = self.schedule.tolerance, None
-
-        def rate(t: float, y: Array) -> Array:
-            return system.rates(np.array([t]), y[None])[0]
-
-        began = time.perf_counter()
-        steps = _spectral_radius(rate, self.span[0], start) * (self.span[1] - self.span[0]) / 5
-        cost = (time.perf_counter() - began) / 13
-        explicit, implicit = 12 * cost * steps, 30 * 10 * system.size**3 / FLOPS + 60 * 40 * cost
-        if explicit < 2 * implicit:
-            self.method = "polynomial collocation, Dormand-Prince 8(5,3)"
-            try:
-                result = integrate_explicit(
-                    rate, self.span, start, tolerance, system.groups, clock, floor=1.0, steps=int(10 * steps) + 2000
-                )
-            except TooManyStepsError:
-                explicit = np.inf
-        if explicit >= 2 * implicit:
-            self.method = "polynomial collocation, Radau IIA of order 13"
-            result = integrate_radau(
-                system.rates, system.jacobian, self.span, start, tolerance, clock, groups=system.groups
+        """Solve with more points, skipping numbers of them with which the discrete system is not even stable."""
+        while True:
+            refines = self.schedule.advance(estimate)
+            if refines is None:
+                return None
+            size = self.schedule.size
+            system = CollocationSystem(self.problem, self.form, self.sides, [size] * self.dimension)
+            trajectory, scheme = march(
+                system, self.span, system.initial(self.initial), self.schedule.tolerance, clock, linear=self.linear
             )
-        return PiecewisePolynomial.constant(self.span[0], start) if result is None else result
+            times = trajectory.start + (trajectory.end - trajectory.start) * np.linspace(0.0, 1.0, 33)
+            tails = [system.tail(coefficients) for coefficients in trajectory.values(times)]
+            failure = self.failure(trajectory, clock)
+            # Shortly before the end of a solution that ceases to exist it must be resolved, or it is not its end.
+            self.schedule.resolved = max(tails[:30] if failure else tails) <= self.rtol
+            if failure and not self.schedule.resolved and not self.schedule.last and not clock.expired:
+                continue
+            self.method = f"polynomial collocation, {scheme}"
+            return Attempt(
+                CollocationEvaluator(trajectory, self.form, system.meshes, system.orders),
+                {"points": size, "tolerance": self.schedule.tolerance},
+                system.size,
+                refines,
+                failure,
+            )
 
 
-def solve_evolution(problem: Problem, *, rtol: float, clock: Clock, progress: Progress = None) -> Solution:
+def solve_evolution(
+    problem: Problem, *, rtol: float, clock: Clock, method: str = "auto", progress: Progress = None
+) -> Solution:
     """Solve an evolution equation on a box.
 
     Fourier modes where every coordinate is periodic or its sides allow odd or even reflection and what is stiff is
@@ -185,6 +170,7 @@ def solve_evolution(problem: Problem, *, rtol: float, clock: Clock, progress: Pr
     ----------
     problem : with a time coordinate and one to three space coordinates.
     rtol : relative L2 error wanted.
+    method : "auto", "fourier" or "collocation".
     clock, progress : as in `sciml.classical.refinement.refine`.
 
     Raises
@@ -200,7 +186,14 @@ def solve_evolution(problem: Problem, *, rtol: float, clock: Clock, progress: Pr
     split = split_linear(problem, form)
     extensions = [find_extension(problem, form, initial, name) for name in problem.space]
     found = [extension for extension in extensions if extension is not None]
-    if len(found) == len(extensions) and split.exponential:
+    closed = len(found) == len(extensions)
+    if method == "fourier" and not closed:
+        names = ", ".join(c for c, e in zip(problem.space, extensions, strict=True) if e is None)
+        raise ProblemError(
+            "method='fourier' needs periodicity, or sides with odd or even reflection that the equations share, but "
+            f"the solution has no such continuation in {names}; use 'collocation'"
+        )
+    if method == "fourier" or (method == "auto" and closed and split.exponential):
         ladder: Ladder = _FourierLadder(problem, form, initial, split, found, rtol)
     else:
         ladder = _CollocationLadder(problem, form, initial, rtol)
@@ -222,18 +215,3 @@ def _check_conditions(problem: Problem) -> None:
                 f"condition {condition.name!r}: the classical solver needs all unknowns periodic in {coordinate}, "
                 "or none of them"
             )
-
-
-def _spectral_radius(rate, t: float, y: Array) -> float:
-    """Estimate the spectral radius of the Jacobian by power iteration on differences."""
-    base = rate(t, y)
-    step = 1e-7 * (1 + float(np.linalg.norm(y)))
-    vector, growth = np.random.default_rng(0).standard_normal(y.size), 0.0
-    for _ in range(12):
-        vector *= step / np.linalg.norm(vector)
-        image = (rate(t, y + vector) - base) / step
-        growth = float(np.linalg.norm(image))
-        if not np.isfinite(growth) or growth == 0:
-            return 0.0
-        vector = image
-    return growth

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy
 from numpy.typing import NDArray
 
+from sciml.classical.fields import apply
 from sciml.classical.first_order import FirstOrderForm
 from sciml.classical.formulas import Formula
 from sciml.classical.radau import DenseLinearisation
+from sciml.classical.separable import SeparableLinearisation
 from sciml.classical.sides import Side
 from sciml.classical.spaces import Mesh, PeriodicMesh, Space
 from sciml.errors import ProblemError
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CollocationSystem"]
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 
 
 class CollocationSystem:
@@ -59,6 +61,7 @@ class CollocationSystem:
         highest = [max((len(s.weights) for s in sides if s.axis == axis), default=0) for axis in range(self.dimension)]
         self._order = sorted(range(self.dimension), key=lambda axis: (-highest[axis], -axis))
         self._inner, self._outer = self._solve_conditions()
+        self._constant_sides: dict[tuple[Side, int], Array] = {}
         self._tables: dict[tuple[str, int, int], Array] = {}
         partials = problem.vocabulary.partials(*form.rates)
         self._leaves = [form.component_of(p)[:2] for p in partials]
@@ -103,16 +106,48 @@ class CollocationSystem:
                 )
         return DenseLinearisation(matrix)
 
+    @property
+    def separable(self) -> bool:
+        """Whether mean coefficients can stand for the Jacobian: first order in time, two space coordinates."""
+        return len(self.form.components) == len(self.problem.unknowns) and self.dimension == 2
+
+    def mean_jacobian(self, time: float, state: Array) -> SeparableLinearisation:
+        """Return the Jacobian with mean coefficients, without mixed derivatives and without other components."""
+        times = np.array([time])
+        coefficients, grid = self._coefficients(times, state[None]), self._grid(times)
+        result = []
+        for i, formula in enumerate(self._formulas):
+            places = [self.form.component_of(p)[:2] for p in formula.partials]
+            unknown = self.form.components[i].unknown
+            along = [np.zeros((n, n)) for n in self.shape]
+            for (j, orders), slope in zip(
+                places, formula.slopes(grid, self._fields(coefficients, places)), strict=True
+            ):
+                if j == i and not all(orders):
+                    axis = 1 if orders[1] else 0
+                    table = self._table(unknown, axis, orders[axis]) @ self._inner[unknown, axis]
+                    along[axis] += float(np.mean(slope)) * table
+            result.append((along[0], along[1]))
+        return SeparableLinearisation(result)
+
     def expand(self, times: Array, states: Array) -> Array:
         """Return the coefficients of all components, flat, at `times` [T] for `states` [T, n]."""
         return np.concatenate([c.reshape(len(times), -1) for c in self._coefficients(times, states)], axis=1)
+
+    @property
+    def orders(self) -> list[list[int]]:
+        """The number of conditions along each coordinate for each component: the orders of its spaces."""
+        return [
+            [len(self.sides[component.unknown, axis]) for axis in range(self.dimension)]
+            for component in self.form.components
+        ]
 
     def component_spaces(self) -> list[tuple[Space, ...]]:
         """Return the spaces along the coordinates of each component."""
         return [tuple(self.spaces[c.unknown, axis] for axis in range(self.dimension)) for c in self.form.components]
 
     def tail(self, coefficients: Array) -> float:
-        """Size of the highest functions in any coordinate relative to the norm, over unknowns, for flat coefficients."""
+        """Size of the highest functions relative to the norm of the unknowns, for flat coefficients."""
         high, total, start = np.zeros(self.dimension), 0.0, 0
         for component, spaces in zip(self.form.components, self.component_spaces(), strict=True):
             shape = tuple(space.size for space in spaces)
@@ -127,11 +162,11 @@ class CollocationSystem:
                 for other in range(self.dimension):
                     if other != axis:
                         scaled = on_points[other] * np.sqrt(weights[other])[:, None]
-                        values = _apply(scaled, values, other)
+                        values = apply(scaled, values, other)
                 ((indices, norms),) = spaces[axis].tails()
                 high[axis] += np.sum((np.moveaxis(values, axis, -1)[..., indices] * norms) ** 2)
             for axis in range(self.dimension):
-                field = _apply(on_points[axis] * np.sqrt(weights[axis])[:, None], field, axis)
+                field = apply(on_points[axis] * np.sqrt(weights[axis])[:, None], field, axis)
             total += float(np.sum(field**2))
         return float(np.sqrt(high.max() / total)) if total > 0 else 0.0
 
@@ -141,11 +176,14 @@ class CollocationSystem:
         for (unknown, axis), space in self.spaces.items():
             sides, mesh = self.sides[unknown, axis], self.meshes[axis]
             system = np.vstack([space.matrix(mesh.points).toarray(), *(side.row(space)[None] for side in sides)])
-            scale = np.abs(system).max(axis=1, keepdims=True)
-            if np.any(scale == 0) or np.linalg.cond(system / scale) > 1e14:
+            # Rows and columns of the same size, so that only a true dependence looks like one.
+            columns = np.abs(system[: mesh.size]).max(axis=0, keepdims=True)
+            rows = np.abs(system / columns).max(axis=1, keepdims=True)
+            scaled = system / columns / np.where(rows == 0, 1.0, rows)
+            if np.linalg.cond(scaled) > 1e14:
                 names = "; ".join(repr(side.name) for side in sides)
                 raise ProblemError(f"the conditions {names} do not determine {unknown} at the boundary")
-            inverse = np.linalg.inv(system / scale) / scale.T
+            inverse = np.linalg.inv(scaled) / rows.T / columns.T
             inner[unknown, axis], outer[unknown, axis] = inverse[:, : mesh.size], inverse[:, mesh.size :]
         return inner, outer
 
@@ -158,11 +196,11 @@ class CollocationSystem:
             field = values[:, i]
             done: list[int] = []
             for axis in self._order:
-                extended = _apply(self._inner[unknown, axis], field, axis + 1)
+                extended = apply(self._inner[unknown, axis], field, axis + 1)
                 sides = self.sides[unknown, axis]
                 if sides:
                     data = [self._side_values(side, order, times, done) for side in sides]
-                    extended = extended + _apply(
+                    extended = extended + apply(
                         self._outer[unknown, axis], np.concatenate(data, axis=axis + 1), axis + 1
                     )
                 field = extended
@@ -172,6 +210,14 @@ class CollocationSystem:
 
     def _side_values(self, side: Side, order: int, times: Array, done: Sequence[int]) -> Array:
         """Right-hand side of a condition: along coordinates that are done as coefficients, else at the points."""
+        if not side.constant:
+            return self._compute_side(side, order, times, done)
+        if (side, order) not in self._constant_sides:
+            self._constant_sides[side, order] = self._compute_side(side, order, times[:1], done)
+        value = self._constant_sides[side, order]
+        return np.broadcast_to(value, (len(times), *value.shape[1:]))
+
+    def _compute_side(self, side: Side, order: int, times: Array, done: Sequence[int]) -> Array:
         points = [
             np.array([side.end]) if axis == side.axis
             else self.spaces[side.unknown, axis].nodes if axis in done
@@ -181,7 +227,7 @@ class CollocationSystem:
         value = side.value(order, self._broadcast(points, times))
         value = np.broadcast_to(value, (len(times), *(p.size for p in points)))
         for axis in done:
-            value = _apply(self.spaces[side.unknown, axis].fit, value, axis + 1)
+            value = apply(self.spaces[side.unknown, axis].fit, value, axis + 1)
         return value
 
     def _fields(self, coefficients: list[Array], leaves: Sequence[tuple[int, tuple[int, ...]]]) -> list[Array]:
@@ -189,7 +235,7 @@ class CollocationSystem:
         for component, orders in leaves:
             field = coefficients[component]
             for axis, order in enumerate(orders):
-                field = _apply(self._table(self.form.components[component].unknown, axis, order), field, axis + 1)
+                field = apply(self._table(self.form.components[component].unknown, axis, order), field, axis + 1)
             result.append(field)
         return result
 
@@ -208,11 +254,3 @@ class CollocationSystem:
         columns = [p.reshape([-1 if a == axis + 1 else 1 for a in range(rank)]) for axis, p in enumerate(points)]
         columns.insert(self.form.time, np.reshape(times, [-1] + [1] * self.dimension))
         return columns
-
-
-def _apply(matrix: Array, values: Array, axis: int) -> Array:
-    if axis == values.ndim - 1:
-        return values @ matrix.T
-    if axis == values.ndim - 2:
-        return matrix @ values
-    return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.fft
 import sympy
 from numpy.typing import NDArray
 
-from sciml.classical.exponential import ETDRK4, ExponentialTrajectory, Scheme
+from sciml.classical.exponential import ETDRK4, Scheme
+from sciml.classical.exponential_trajectory import ExponentialTrajectory
 from sciml.classical.extension import Extension
 from sciml.classical.first_order import FirstOrderForm
 from sciml.classical.splitting import Splitting
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FourierSystem", "SemilinearSplit", "split_linear"]
 
-Array = NDArray[np.floating]
-Complex = NDArray[np.complexfloating]
+Array = NDArray[Any]
 
 # Eigenvectors of the linear part of a mode worse than this lose digits; such modes are treated with the nonlinear part.
 WORST_CONDITION = 1e6
@@ -63,13 +63,13 @@ def split_linear(problem: Problem, form: FirstOrderForm) -> SemilinearSplit:
         for partial, leaf in leaves.items():
             slope = sympy.diff(rest, leaf)
             constant = not slope.has(*symbols, *leaves.values())
-            value = sympy.N(slope if constant else slope.subs(dict.fromkeys(leaves.values(), 0)), 17)
+            value = sympy.N(slope if constant else slope.xreplace(dict.fromkeys(leaves.values(), sympy.Integer(0))), 17)
             if not (value.is_number and value.is_finite) or value == 0:
                 continue
             component, space, _ = form.component_of(partial)
             linear.append((i, component, space, float(value)))
             # Where the leaf occurs nowhere else it goes entirely, without a remainder of rounding.
-            rest = rest.subs(leaf, 0) if constant else rest - value * leaf
+            rest = rest.xreplace({leaf: sympy.Integer(0)}) if constant else rest - value * leaf
         rests.append(rest.xreplace({leaf: vocabulary.expression(p) for p, leaf in leaves.items()}))
         orders += [sum(form.space_orders(p)) for p in vocabulary.partials(rests[-1])]
     highest = max((sum(space) for _, _, space, _ in linear), default=0)
@@ -119,7 +119,7 @@ class FourierSystem:
         self._diagonalise(symbol)
         self._prepare_rest(problem)
 
-    def _factor(self, orders: Sequence[int]) -> Complex:
+    def _factor(self, orders: Sequence[int]) -> Array:
         """(i k)^orders for all modes."""
         result = np.ones(self.modes, dtype=complex)
         for axis, (k, order) in enumerate(zip(self.wavenumbers, orders, strict=True)):
@@ -127,11 +127,11 @@ class FourierSystem:
             result = result * ((1j * k) ** order).reshape(shape)
         return result
 
-    def _diagonalise(self, symbol: Complex) -> None:
+    def _diagonalise(self, symbol: Array) -> None:
         count = symbol.shape[-1]
         identity = np.broadcast_to(np.eye(count), symbol.shape)
         diagonal = np.einsum("...ii->...i", symbol)
-        self._remainder: Complex | None = None
+        self._remainder: Array | None = None
         if not np.any(symbol - diagonal[..., None] * identity):
             values, self.vectors, self._inverse = diagonal, None, None
         else:
@@ -174,13 +174,13 @@ class FourierSystem:
         """Whether the linear part only turns phases and the rest acts at each point by itself."""
         size = float(np.max(np.abs(self.rates), initial=0.0))
         pointwise = self.split.rest_order == 0 and self._rest is not None and self._remainder is None
-        return pointwise and bool(np.all(np.abs(self.rates.real) <= 1e-10 * size))
+        return pointwise and bool(np.all(np.abs(np.real(self.rates)) <= 1e-10 * size))
 
     def scheme(self) -> Scheme:
         """Return the one-step method that suits the equation."""
         return Splitting(self.rates, self._react) if self.dispersive else ETDRK4(self.rates, self.nonlinear)
 
-    def nonlinear(self, time: float, flat: Complex) -> Complex:
+    def nonlinear(self, time: float, flat: Array) -> Array:
         """Return N(t, w), flat."""
         spectrum = self.to_spectrum(flat)
         result = np.zeros_like(spectrum)
@@ -191,7 +191,7 @@ class FourierSystem:
             result += np.einsum("...ij,j...->i...", self._remainder, spectrum)
         return self.from_spectrum(result)
 
-    def _react(self, time: float, duration: float, flat: Complex) -> Complex:
+    def _react(self, time: float, duration: float, flat: Array) -> Array:
         """Integrate u' = rest at every point by one step of the classical Runge-Kutta method."""
         start = self._to_points(self.to_spectrum(flat))
 
@@ -212,23 +212,23 @@ class FourierSystem:
         coordinates.insert(self.form.time, np.array(time))
         return np.stack([np.broadcast_to(v, self.shape) for v in self._rest(*coordinates, *fields)])
 
-    def _to_points(self, spectrum: Complex) -> Array:
-        return scipy.fft.irfftn(spectrum, s=self.shape, axes=self.axes, norm="forward")
+    def _to_points(self, spectrum: Array) -> Array:
+        return np.asarray(scipy.fft.irfftn(spectrum, s=self.shape, axes=self.axes, norm="forward"))
 
-    def _to_modes(self, fields: Array) -> Complex:
-        return scipy.fft.rfftn(fields, axes=self.axes, norm="forward") * self._kept
+    def _to_modes(self, fields: Array) -> Array:
+        return np.asarray(scipy.fft.rfftn(fields, axes=self.axes, norm="forward")) * self._kept
 
-    def to_spectrum(self, flat: Complex) -> Complex:
+    def to_spectrum(self, flat: Array) -> Array:
         """Fourier coefficients of the components, [components, *modes], from the flat state."""
         w = flat.reshape(-1, *self.modes)
         return w if self.vectors is None else np.einsum("...ij,j...->i...", self.vectors, w)
 
-    def from_spectrum(self, spectrum: Complex) -> Complex:
+    def from_spectrum(self, spectrum: Array) -> Array:
         """Return the flat state of Fourier coefficients."""
         w = spectrum if self._inverse is None else np.einsum("...ij,j...->i...", self._inverse, spectrum)
         return w.ravel()
 
-    def initial(self, problem: Problem, formulas: Sequence[sympy.Expr]) -> Complex:
+    def initial(self, problem: Problem, formulas: Sequence[sympy.Expr]) -> Array:
         """Return the flat state of initial values, continued over the period."""
         symbols = [problem.vocabulary.symbol(c) for c in problem.space]
         values = []
@@ -243,7 +243,7 @@ class FourierSystem:
 
     def trim(
         self, trajectory: ExponentialTrajectory, tolerance: float
-    ) -> tuple[ExponentialTrajectory, list[Array], Complex | None]:
+    ) -> tuple[ExponentialTrajectory, list[Array], Array | None]:
         """Leave out the highest modes as long as their norm stays below `tolerance` relative to that of all.
 
         Returns the trajectory, the wave numbers along each coordinate and the eigenvectors of the modes that are left.
@@ -262,14 +262,16 @@ class FourierSystem:
         vectors = None if self.vectors is None else self.vectors[np.ix_(*kept)]
         return trajectory.restricted(chosen), [k[i] for k, i in zip(self.wavenumbers, kept, strict=True)], vectors
 
-    def tail(self, flat: Complex) -> float:
+    def tail(self, flat: Array) -> float:
         """Estimate the relative norm of what lies beyond the highest modes, over the unknowns themselves.
 
         The norms beyond one third and two thirds of the wave numbers are continued as a geometric sequence.
         """
         mine = [i for i, c in enumerate(self.form.components) if not any(c.orders)]
-        energy = np.sum(np.abs(self.to_spectrum(flat)[mine]) ** 2, axis=0)
-        total, worst = float(energy.sum()), 0.0
+        squares = np.abs(self.to_spectrum(flat)) ** 2
+        energy = squares[mine].sum(axis=0)
+        # An unknown that has not moved yet consists of rounding errors.
+        total, worst = max(float(energy.sum()), 1e-16 * float(squares.sum())), 0.0
         for axis, k in enumerate(self.wavenumbers):
             fraction = np.abs(k) / np.abs(k).max()
             third, last = (float(np.compress(fraction > limit, energy, axis=axis).sum()) for limit in (1 / 3, 2 / 3))

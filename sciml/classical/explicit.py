@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from sciml.classical.trajectory import PiecewisePolynomial, merge_pieces
 
 __all__ = ["TooManyStepsError", "integrate_explicit"]
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 
 DEGREE = 14
 BLOCK = 32  # steps that are merged at most
@@ -29,7 +30,7 @@ def integrate_explicit(
     span: tuple[float, float],
     y: Array,
     tolerance: float,
-    groups: NDArray[np.integer],
+    groups: Array,
     clock: Clock,
     *,
     floor: float,
@@ -70,7 +71,7 @@ def integrate_explicit(
         speed = _field_sizes(rate(span[0], y), groups) * (span[1] - span[0]) / 100
         sizes = np.where(sizes > 0, sizes, speed)
         sizes = np.maximum(sizes, 1e-10 * float(np.max(sizes)) or 1.0)
-        solver = DOP853(rate, span[0], y, span[1], rtol=tolerance, atol=tolerance * floor * sizes[groups])
+        solver = DOP853(rate, span[0], y, span[1], rtol=tolerance, atol=tolerance * floor * sizes[groups])  # pyright: ignore
         breaks, nodal, block = [span[0]], [], []
 
         def flush() -> None:
@@ -99,7 +100,7 @@ def integrate_explicit(
     return PiecewisePolynomial(np.array(breaks), np.array(nodal)) if nodal else None
 
 
-def _field_sizes(y: Array, groups: NDArray[np.integer]) -> Array:
+def _field_sizes(y: Array, groups: Array) -> Array:
     result = np.zeros(groups.max() + 1)
     np.maximum.at(result, groups, np.abs(y))
     return result

@@ -1,79 +1,31 @@
-"""Exponential time differencing for y' = diag(rates) y + N(t, y), stiff in its linear part.
+"""Exponential time differencing for w' = rates * w + N(t, w), stiff in its linear part.
 
 The linear part is integrated exactly, also between the steps: the trajectory keeps the states at the starts of slabs
-and N as polynomials in time, so modes that oscillate or decay much faster than the steps stay right everywhere.
+and N as polynomials in time.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
-from typing import ClassVar, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 
-from sciml.classical.bases import ChebyshevBasis
 from sciml.classical.clock import Clock
-from sciml.classical.trajectory import Trajectory
+from sciml.classical.exponential_trajectory import ExponentialTrajectory, phi_functions, power_matrix
 
-__all__ = [
-    "ETDRK4",
-    "ExponentialTrajectory",
-    "Scheme",
-    "integrate_equal_steps",
-    "integrate_exponential",
-    "phi_functions",
-]
+__all__ = ["ETDRK4", "Scheme", "integrate_equal_steps", "integrate_exponential"]
 
-Complex = NDArray[np.complexfloating]
-Nonlinear = Callable[[float, Complex], Complex]
+Array = NDArray[Any]
+Nonlinear = Callable[[float, Array], Array]
 
 SAMPLES = 64  # half steps per slab at most
 DEGREE = 10  # of N in a slab at most; least squares on equispaced samples are stable for degree**2 < 2 SAMPLES
-NODES = 36  # per slab where slow modes are interpolated: exact to rounding for abs(rate) * length < NODES / 3
 DEEPEST = 40  # halvings of the time interval before a step counts as too small
-
-
-def phi_functions(z: NDArray, count: int) -> NDArray:
-    r"""Return :math:`\varphi_0(z), \dots, \varphi_p(z)`, where :math:`\varphi_0 = e^z` and
-    :math:`\varphi_{k+1}(z) = (\varphi_k(z) - 1/k!)/z`.
-
-    The recursion is used upwards for k <= abs(z) and, started with the Taylor series of the last one, downwards for
-    the rest: each direction where it damps rounding errors.
-
-    Parameters
-    ----------
-    z : array of any shape, Re z bounded above.
-    count : p, the last index.
-
-    Returns
-    -------
-    Array [p + 1, *z.shape].
-    """  # noqa: D205
-    z = np.asarray(z)
-    size = np.abs(z)
-    result = np.empty((count + 1, *z.shape), dtype=z.dtype)
-    np.exp(z, out=result[0])
-    inverse = 1 / np.where(size > 0.5, z, 1.0)
-    for k in range(count):
-        np.subtract(result[k], 1 / math.factorial(k), out=result[k + 1])
-        result[k + 1] *= inverse
-    low = np.nonzero(size < count)
-    if low[0].size:
-        part, bound = z[low], size[low]
-        term = np.full(part.shape, 1 / math.factorial(count), dtype=z.dtype)
-        downward = term.copy()
-        for j in range(1, 40 + 2 * count):
-            term *= part / (count + j)
-            downward += term
-        result[(count, *low)] = downward
-        for k in range(count - 1, 0, -1):
-            downward = part * downward + 1 / math.factorial(k)
-            result[(k, *low)] = np.where(bound < k, downward, result[(k, *low)])
-    return result
 
 
 class Scheme(ABC):
@@ -82,17 +34,17 @@ class Scheme(ABC):
     order: ClassVar[int]
 
     @abstractmethod
-    def step(self, t: float, h: float, y: Complex, n: Complex) -> Complex:
+    def step(self, t: float, h: float, y: Array, n: Array) -> Array:
         """Return the state at t + h from the state y at t, where n = N(t, y)."""
 
 
 class _Coefficients(NamedTuple):
-    full: NDArray
-    half: NDArray
-    stage: NDArray
-    first: NDArray
-    middle: NDArray
-    last: NDArray
+    full: Array
+    half: Array
+    stage: Array
+    first: Array
+    middle: Array
+    last: Array
 
 
 @final
@@ -113,11 +65,11 @@ class ETDRK4(Scheme):
 
     order: ClassVar[int] = 4
 
-    def __init__(self, rates: NDArray, nonlinear: Nonlinear) -> None:
+    def __init__(self, rates: Array, nonlinear: Nonlinear) -> None:
         self._rates, self._nonlinear = rates, nonlinear
         self._coefficients = lru_cache(maxsize=6)(self._compute)
 
-    def step(self, t: float, h: float, y: Complex, n: Complex) -> Complex:
+    def step(self, t: float, h: float, y: Array, n: Array) -> Array:
         """Return the state at t + h from the state y at t, where n = N(t, y)."""
         c, nonlinear = self._coefficients(h), self._nonlinear
         a = c.half * y + c.stage * n
@@ -141,8 +93,8 @@ class ETDRK4(Scheme):
 
 
 def integrate_equal_steps(
-    scheme: Scheme, nonlinear: Nonlinear, span: tuple[float, float], y: Complex, steps: int
-) -> Complex:
+    scheme: Scheme, nonlinear: Nonlinear, span: tuple[float, float], y: Array, steps: int
+) -> Array:
     """Integrate over `span` with equal steps; return the last state."""
     h = (span[1] - span[0]) / steps
     for i in range(steps):
@@ -151,117 +103,15 @@ def integrate_equal_steps(
     return y
 
 
-class ExponentialTrajectory(Trajectory):
-    """States at the starts of slabs, and N as a polynomial in the time since then.
-
-    Parameters
-    ----------
-    rates : the diagonal linear part, shape [n].
-    breaks : ends of the slabs, shape [K + 1].
-    states : values at the starts, shape [K, n].
-    forcing : coefficients of N in powers of (t - start)/length, those of all slabs below each other, [.., n].
-    degrees : number of powers of each slab, shape [K].
-    """
-
-    def __init__(
-        self,
-        rates: NDArray,
-        breaks: NDArray,
-        states: Complex,
-        forcing: Complex,
-        degrees: NDArray[np.integer],
-    ) -> None:
-        self.rates, self.breaks, self.states = rates, breaks, states
-        self.forcing, self.degrees = forcing, degrees
-        self._offsets = np.concatenate([[0], np.cumsum(degrees)])
-        if self.breaks.shape != (len(states) + 1,) or len(forcing) != self._offsets[-1]:
-            raise ValueError("breaks, states and forcing of a trajectory do not fit each other")
-
-    @property
-    def start(self) -> float:
-        """First time."""
-        return float(self.breaks[0])
-
-    @property
-    def end(self) -> float:
-        """Last time."""
-        return float(self.breaks[-1])
-
-    def values(self, times: NDArray, order: int = 0) -> Complex:
-        """Return the derivative of this order at `times` [T], as [T, n]; times outside are moved to the nearer end."""
-        times = np.clip(np.asarray(times, dtype=float), self.start, self.end)
-        slab = np.clip(np.searchsorted(self.breaks, times, side="right") - 1, 0, len(self.states) - 1)
-        result = np.empty((times.size, self.rates.size), dtype=complex)
-        for k in np.unique(slab):
-            here = np.nonzero(slab == k)[0]
-            self._within(k, times[here] - self.breaks[k], order, here, result)
-        return result
-
-    def _within(self, k: int, elapsed: NDArray, order: int, rows: NDArray[np.integer], result: Complex) -> None:
-        """Write the values at times since the start of slab k into rows of the result."""
-        length = self.breaks[k + 1] - self.breaks[k]
-        nodes = ChebyshevBasis(NODES, 0.0, length)
-        slow = np.abs(self.rates) * length < NODES / 3
-        if elapsed.size > 2 * NODES and slow.any():
-            # Modes that hardly change within the slab are interpolated: one product of matrices for all times.
-            result[np.ix_(rows, slow)] = nodes.interpolation(elapsed) @ self._exact(k, nodes.points, order, slow)
-            chosen = ~slow
-        else:
-            chosen = np.ones_like(slow)
-        # Bounded memory: the phi functions of many times and modes at once would be gigabytes.
-        for part in np.array_split(np.arange(rows.size), math.ceil(rows.size * max(chosen.sum(), 1) / 2**17)):
-            result[np.ix_(rows[part], chosen)] = self._exact(k, elapsed[part], order, chosen)
-
-    def _exact(self, k: int, elapsed: NDArray, order: int, chosen: NDArray[np.bool_]) -> Complex:
-        length = self.breaks[k + 1] - self.breaks[k]
-        rates = self.rates[chosen] if np.any(self.rates.imag) else self.rates.real[chosen]
-        powers = self.forcing[self._offsets[k] : self._offsets[k + 1], chosen]
-        used = len(powers)
-        phi = phi_functions(np.multiply.outer(elapsed, rates), used)
-        value = phi[0] * self.states[k, chosen]
-        for j in range(used):
-            scale = elapsed * (elapsed / length) ** j * math.factorial(j)
-            phi[j + 1] *= scale[:, None]
-            value += phi[j + 1] * powers[j]
-        # y' = rates y + N, and the same for higher derivatives.
-        for i in range(order):
-            value = rates * value
-            for j in range(i, used):
-                factor = math.perm(j, i) * (elapsed / length) ** (j - i) / length**i
-                value += factor[:, None] * powers[j]
-        return value
-
-    def restricted(self, chosen: NDArray[np.integer]) -> ExponentialTrajectory:
-        """Return the trajectory of some of the components."""
-        return ExponentialTrajectory(
-            self.rates[chosen], self.breaks, self.states[:, chosen], self.forcing[:, chosen], self.degrees
-        )
-
-    def arrays(self) -> dict[str, NDArray]:
-        """Return the named arrays that determine the trajectory."""
-        return {
-            "rates": self.rates,
-            "breaks": self.breaks,
-            "states": self.states,
-            "forcing": self.forcing,
-            "degrees": self.degrees,
-        }
-
-    @classmethod
-    def restore(cls, arrays: Mapping[str, NDArray]) -> ExponentialTrajectory:
-        """Build the trajectory from `arrays` again."""
-        return cls(*(arrays[name] for name in ("rates", "breaks", "states", "forcing", "degrees")))
-
-
 def integrate_exponential(
-    rates: Complex,
+    rates: Array,
     nonlinear: Nonlinear | None,
     scheme: Scheme | None,
     span: tuple[float, float],
-    y: Complex,
+    y: Array,
     tolerance: float,
     clock: Clock,
-    watch: Callable[[float, Complex], bool] | None = None,
+    watch: Callable[[float, Array], bool] | None = None,
 ) -> ExponentialTrajectory:
     """Integrate with steps adapted by halving and doubling.
 
@@ -325,14 +175,14 @@ def integrate_exponential(
 class _Slabs:
     """Collects half steps of equal length and turns them into slabs with polynomials of N."""
 
-    def __init__(self, rates: Complex, t: float, y: Complex, tolerance: float) -> None:
+    def __init__(self, rates: Array, t: float, y: Array, tolerance: float) -> None:
         self.rates, self.tolerance = rates, tolerance
         self.breaks, self.states, self.forcing = [t], [], []
         self.size = float(np.linalg.norm(y))
         self._h = 0.0
         self._t, self._y, self._n = [t], [y], []
 
-    def add(self, h: float, n: Complex, n_middle: Complex, y: Complex, n_next: Complex) -> None:
+    def add(self, h: float, n: Array, n_middle: Array, y: Array, n_next: Array) -> None:
         """Add two half steps of length h with N at the start, the middle and the end, and the state at the end."""
         if self._n and (h != self._h or len(self._n) > SAMPLES):
             self._flush()
@@ -372,28 +222,23 @@ class _Slabs:
         intervals = last - first
         degree = min(DEGREE, intervals // 2 + 2 if intervals > 2 else intervals)
         samples = np.array(self._n[first : last + 1])
-        table = (np.arange(intervals + 1) / intervals)[:, None] ** np.arange(degree + 1)
-        powers = _least_squares(intervals, degree) @ samples
+        table, inverse = _least_squares(intervals, degree)
+        coefficients = inverse @ samples
         length = intervals * self._h
         # What a misfit of N does to a mode in a slab is limited by the slab and by the decay of the mode.
-        misfit = (samples - table @ powers) / (1 / length + np.abs(self.rates.real))
+        misfit = (samples - table @ coefficients) / (1 / length + np.abs(np.real(self.rates)))
         if intervals > 2 and np.max(np.linalg.norm(misfit, axis=1)) > self.tolerance * self.size:
             middle = first + 2 * max(intervals // 4, 1)
             self._fit(first, middle)
             self._fit(middle, last)
             return
         self.states.append(self._y[first])
-        self.forcing.append(powers)
+        self.forcing.append(power_matrix(degree + 1) @ coefficients)
         self.breaks.append(self._t[last])
 
 
 @lru_cache(maxsize=128)
-def _least_squares(intervals: int, degree: int) -> NDArray:
-    """Matrix from samples at i/intervals in [0, 1] to the coefficients of powers of the best polynomial."""
-    nodes = 2 * np.arange(intervals + 1) / intervals - 1
-    chebyshev = np.polynomial.chebyshev.chebvander(nodes, degree)
-    shifted = np.zeros((degree + 1, degree + 1))
-    for k in range(degree + 1):
-        series = np.polynomial.Chebyshev.basis(k, domain=[0, 1]).convert(kind=np.polynomial.Polynomial, domain=[-1, 1])
-        shifted[: series.coef.size, k] = series.coef
-    return shifted @ np.linalg.pinv(chebyshev)
+def _least_squares(intervals: int, degree: int) -> tuple[Array, Array]:
+    """Return the matrix from Chebyshev coefficients to values at i/intervals in [0, 1], and its pseudo-inverse."""
+    table = chebvander(2 * np.arange(intervals + 1) / intervals - 1, degree)
+    return table, np.linalg.pinv(table)

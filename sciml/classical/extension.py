@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Extension", "find_extension"]
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 
 SAMPLES = 40  # random points at which a symmetry is asked; chance agreement of all is out of the question
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sympy
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from sciml.problem import Problem
 
 __all__ = ["FirstOrderForm", "first_order_form", "initial_values"]
+
+
+Expr = Any  # a SymPy expression; the annotations of SymPy's methods forget that they return one
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class FirstOrderForm:
 
     time: int
     components: tuple[Partial, ...]
-    rates: tuple[sympy.Expr, ...]
+    rates: tuple[Expr, ...]
 
     def component_of(self, partial: Partial) -> tuple[int, tuple[int, ...], int]:
         """Write a partial as a space derivative of a component: (component, orders without time, time order left)."""
@@ -86,7 +89,7 @@ def first_order_form(problem: Problem, coordinate: str) -> FirstOrderForm:
     return FirstOrderForm(time, components, tuple(rates))
 
 
-def initial_values(problem: Problem, form: FirstOrderForm, place: float) -> tuple[sympy.Expr, ...]:
+def initial_values(problem: Problem, form: FirstOrderForm, place: float) -> tuple[Expr, ...]:
     """Return the initial value of each component as a formula in the other coordinates.
 
     The conditions at `place` may be linear combinations: values that are known are put into the others, with their
@@ -100,7 +103,7 @@ def initial_values(problem: Problem, form: FirstOrderForm, place: float) -> tupl
     conditions = [c for c in problem.conditions if dict(c.place) == {name: place} and c.partner is None]
     moment = vocabulary.symbol(name)
     leaves = {component: sympy.Dummy(f"y{i}", real=True) for i, component in enumerate(form.components)}
-    known: dict[Partial, sympy.Expr] = {}
+    known: dict[Partial, Expr] = {}
     pending = [(c, c.expression.xreplace(dict(problem.constants))) for c in conditions]
     while pending:
         rest = []
@@ -131,13 +134,13 @@ def _pure(problem: Problem, unknown: str, time: int, order: int) -> Partial:
 def _insert(
     problem: Problem,
     form: FirstOrderForm,
-    expression: sympy.Expr,
-    known: dict[Partial, sympy.Expr],
+    expression: Expr,
+    known: dict[Partial, Expr],
     condition: Condition,
-) -> sympy.Expr:
+) -> Expr:
     """Put known initial values and their space derivatives into a condition."""
     vocabulary = problem.vocabulary
-    found: dict[sympy.Expr, sympy.Expr] = {}
+    found: dict[Expr, Expr] = {}
     for partial in vocabulary.partials(expression):
         index, orders, excess = form.component_of(partial)
         if excess:
@@ -158,11 +161,11 @@ def _insert(
 
 def _solve_together(
     problem: Problem,
-    rest: Sequence[tuple[Condition, sympy.Expr]],
+    rest: Sequence[tuple[Condition, Expr]],
     leaves: dict[Partial, sympy.Dummy],
     name: str,
     place: float,
-) -> dict[Partial, sympy.Expr]:
+) -> dict[Partial, Expr]:
     """Solve conditions that share several unknown initial values."""
     vocabulary = problem.vocabulary
     partials = vocabulary.partials(*(expression for _, expression in rest))
@@ -175,20 +178,20 @@ def _solve_together(
 
 
 def _solve_linear(
-    expressions: Sequence[sympy.Expr],
+    expressions: Sequence[Expr],
     leaves: Sequence[sympy.Dummy],
     coordinate: str,
     condition: Condition | None = None,
-) -> list[sympy.Expr]:
+) -> list[Expr]:
     """Solve expressions = 0 for the leaves, in which they must be linear."""
     where = f"condition {condition.name!r} is" if condition else "the equations are"
     what = "the initial values" if condition else f"the highest derivatives in {coordinate}"
-    matrix = sympy.Matrix([[sympy.diff(e, leaf) for leaf in leaves] for e in expressions])
+    matrix: Any = sympy.Matrix([[sympy.diff(e, leaf) for leaf in leaves] for e in expressions])
     if matrix.has(*leaves):
         raise ProblemError(f"{where} not linear in {what}; solve for them by hand")
-    constant = sympy.Matrix([e.subs(dict.fromkeys(leaves, 0)) for e in expressions])
+    constant: Any = sympy.Matrix([e.subs(dict.fromkeys(leaves, 0)) for e in expressions])
     if sympy.simplify(matrix.det()) == 0:
         raise ProblemError(f"{where} not independent: they do not determine {what}")
     if matrix.is_diagonal():
-        return [-c / matrix[i, i] for i, c in enumerate(constant)]
+        return [-constant[i] / matrix[i, i] for i in range(len(leaves))]
     return list(matrix.LUsolve(-constant))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OrdinarySystem", "is_initial_value_problem", "solve_ordinary"]
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 
 EXPLICIT_STEPS = 20_000  # more than this many: limited by stability, or so long that the implicit method is as good
 FLOOR = 1e-3  # components smaller than this fraction of their size so far are held to an absolute tolerance
@@ -67,7 +67,7 @@ class OrdinarySystem:
 class _OrdinaryLadder(Ladder):
     """Two tolerances of an integrator, and smaller ones until they agree."""
 
-    def __init__(self, problem: Problem, rtol: float) -> None:
+    def __init__(self, problem: Problem, rtol: float, method: str) -> None:
         self.problem, self.rtol = problem, rtol
         self.coordinate = problem.coordinates[0]
         lower, upper = problem.domain.interval(self.coordinate)
@@ -77,7 +77,8 @@ class _OrdinaryLadder(Ladder):
         self.system = OrdinarySystem(problem, self.form)
         self.initial = _numbers(problem, initial_values(problem, self.form, place))
         self.span = (-upper, -lower) if self.backward else (lower, upper)
-        self.stiff = self._stiff_at_start()
+        self.stiff = method == "implicit" or (method == "auto" and self._stiff_at_start())
+        self.steps = 10**9 if method == "explicit" else EXPLICIT_STEPS
         self.tolerance: float | None = None
 
     @property
@@ -121,7 +122,7 @@ class _OrdinaryLadder(Ladder):
         if not self.stiff:
             try:
                 trajectory = integrate_explicit(
-                    self._rate, self.span, self.initial, tolerance, groups, clock, floor=FLOOR, steps=EXPLICIT_STEPS
+                    self._rate, self.span, self.initial, tolerance, groups, clock, floor=FLOOR, steps=self.steps
                 )
             except TooManyStepsError:
                 self.stiff = True
@@ -163,7 +164,9 @@ def is_initial_value_problem(problem: Problem) -> bool:
     )
 
 
-def solve_ordinary(problem: Problem, *, rtol: float, clock: Clock, progress: Progress = None) -> Solution:
+def solve_ordinary(
+    problem: Problem, *, rtol: float, clock: Clock, method: str = "auto", progress: Progress = None
+) -> Solution:
     """Solve an initial-value problem in one coordinate.
 
     The equations are solved for the highest derivatives and integrated as a first-order system, by an explicit method
@@ -174,13 +177,14 @@ def solve_ordinary(problem: Problem, *, rtol: float, clock: Clock, progress: Pro
     ----------
     problem : in one coordinate, all conditions at the same end.
     rtol : relative L2 error wanted.
+    method : "auto", "explicit" or "implicit".
     clock, progress : as in `sciml.classical.refinement.refine`.
 
     Raises
     ------
     ProblemError : the equations cannot be solved for their highest derivatives, or the initial values are not numbers.
     """
-    solution = refine(problem, _OrdinaryLadder(problem, rtol), rtol=rtol, clock=clock, progress=progress)
+    solution = refine(problem, _OrdinaryLadder(problem, rtol, method), rtol=rtol, clock=clock, progress=progress)
     coarser = solution.details.get("coarser")
     if solution.success or coarser is None:
         return solution

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.polynomial import Legendre, legendre
@@ -23,19 +23,21 @@ from sciml.classical.trajectory import PiecewisePolynomial
 
 __all__ = ["DenseLinearisation", "Linearisation", "integrate_radau", "radau_fixed", "radau_tableau"]
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 Rates = Callable[[Array, Array], Array]
 
 STAGES = 7
-SLOWEST = 0.5  # contraction of the simplified Newton iteration that is still accepted
-ITERATIONS = 12
+SLOWEST = 0.6  # contraction of the simplified Newton iteration that is still accepted
+ITERATIONS = 12  # with the Jacobian; three times as many with a substitute for it
 
 
 class Linearisation(ABC):
     """The Jacobian matrix J of the right-hand side, or what stands for it in a simplified Newton iteration."""
 
+    exact: bool = True
+
     @abstractmethod
-    def solver(self, shift: complex) -> Callable[[NDArray], NDArray]:
+    def solver(self, shift: complex) -> Callable[[Array], Array]:
         """Return the map from b [n] to x with (shift I - J) x = b."""
 
 
@@ -45,7 +47,7 @@ class DenseLinearisation(Linearisation):
     def __init__(self, matrix: Array) -> None:
         self.matrix = matrix
 
-    def solver(self, shift: complex) -> Callable[[NDArray], NDArray]:
+    def solver(self, shift: complex) -> Callable[[Array], Array]:
         """Return the map from b [n] to x with (shift I - J) x = b."""
         system = np.array(-self.matrix, dtype=type(shift), order="F")
         system[np.diag_indices_from(system)] += shift
@@ -56,9 +58,9 @@ class DenseLinearisation(Linearisation):
 class _Tableau(NamedTuple):
     nodes: Array  # c_i in (0, 1], [s]
     inverse: Array  # A^-1, [s, s]
-    eigenvalues: NDArray  # of A^-1: real ones, and one of each conjugate pair
-    forward: NDArray  # rows of T^-1 that belong to them
-    backward: NDArray  # columns of T, doubled for pairs: Z = Re(backward @ W)
+    eigenvalues: Array  # of A^-1: real ones, and one of each conjugate pair
+    forward: Array  # rows of T^-1 that belong to them
+    backward: Array  # columns of T, doubled for pairs: Z = Re(backward @ W)
     interpolation: Array  # from values at 0 and c to Chebyshev-Lobatto points of [0, 1]
     highest: Array  # from values at 0 and c to the two highest Legendre coefficients
 
@@ -70,11 +72,13 @@ def radau_tableau(stages: int) -> _Tableau:
     nodes[-1] = 1.0
     c = (nodes + 1) / 2
     table = legendre.legvander(nodes, stages - 1)
-    integrals = np.stack([(Legendre.basis(k).integ(lbnd=-1))(nodes) / 2 for k in range(stages)], axis=1)
-    inverse = np.linalg.inv(integrals @ np.linalg.inv(table))
+    integrals = np.empty((stages, stages))
+    for k in range(stages):
+        integrals[:, k] = Legendre.basis(k).integ(lbnd=-1)(nodes) / 2
+    inverse = np.linalg.inv(integrals @ np.linalg.inv(np.asarray(table, dtype=float)))
     eigenvalues, vectors = np.linalg.eig(inverse)
-    chosen = np.nonzero(eigenvalues.imag > -1e-12)[0]
-    pairs = np.where(eigenvalues[chosen].imag > 1e-8, 2.0, 1.0)
+    chosen = np.nonzero(np.imag(eigenvalues) > -1e-12)[0]
+    pairs = np.where(np.imag(eigenvalues[chosen]) > 1e-8, 2.0, 1.0)
     full = legendre.legvander(np.concatenate([[-1.0], nodes]), stages)
     points = ChebyshevBasis(stages + 1).points
     coefficients = np.linalg.inv(full)
@@ -95,9 +99,10 @@ class _Stages:
     def __init__(self, rates: Rates, linearise: Callable[[float, Array], Linearisation], tableau: _Tableau) -> None:
         self.rates, self.linearise, self.tableau = rates, linearise, tableau
         self._linearisation: Linearisation | None = None
-        self._solvers: list[Callable[[NDArray], NDArray]] = []
+        self._solvers: list[Callable[[Array], Array]] = []
         self._h = 0.0
         self.fresh = False
+        self.iterations = 0
 
     def refresh(self, t: float, y: Array) -> None:
         """Take the Jacobian at (t, y)."""
@@ -108,12 +113,14 @@ class _Stages:
         tab = self.tableau
         if self._linearisation is None:
             self.refresh(t, y)
+        assert self._linearisation is not None
         if h != self._h:
-            assert self._linearisation is not None
             shifts = [complex(e / h) if abs(e.imag) > 1e-8 else float(e.real / h) for e in tab.eigenvalues]
             self._solvers, self._h = [self._linearisation.solver(shift) for shift in shifts], h
         z, before, factor = guess, np.inf, 0.5
-        for _ in range(ITERATIONS):
+        exact = self._linearisation.exact
+        for count in range(ITERATIONS if exact else 3 * ITERATIONS):
+            self.iterations = count
             rates = self.rates(t + h * tab.nodes, y + z)
             if not np.all(np.isfinite(rates)):
                 return None
@@ -122,7 +129,7 @@ class _Stages:
                 solve(r if isinstance(e, complex) and abs(e.imag) > 1e-8 else r.real)
                 for solve, r, e in zip(self._solvers, residual, tab.eigenvalues, strict=True)
             ]
-            change = (tab.backward @ np.array(update)).real
+            change = np.real(tab.backward @ np.array(update))
             z = z + change
             size = float(np.sqrt(np.mean((change / scale) ** 2)))
             if not np.isfinite(size):
@@ -131,7 +138,7 @@ class _Stages:
                 factor = size / before
             if factor / max(1 - factor, 0.1) * size <= tolerance:
                 return z
-            if np.isfinite(before) and factor > SLOWEST and size > 10 * tolerance:
+            if count > (1 if exact else 4) and factor > SLOWEST and size > 10 * tolerance:
                 return None
             before = size
         return None
@@ -171,9 +178,10 @@ def integrate_radau(
     tolerance: float,
     clock: Clock,
     *,
-    groups: NDArray[np.integer] | None = None,
+    groups: Array | None = None,
     floor: float = 1e-2,
     watch: Callable[[float, Array], bool] | None = None,
+    shortest: float = 1e-14,
     stages: int = STAGES,
 ) -> PiecewisePolynomial | None:
     """Integrate a stiff system y' = f(t, y) with adapted steps.
@@ -192,6 +200,7 @@ def integrate_radau(
         By default each component is one.
     floor : a field smaller than this fraction of its largest size so far is measured by that.
     watch : stops the integration where it returns False for an accepted (t, y).
+    shortest : fraction of the interval; shorter steps end the integration.
     stages : s; the order is 2 s - 1.
 
     Returns
@@ -210,7 +219,7 @@ def integrate_radau(
         h = min(h, end - t)
         last = end - t - h < 1e-12 * (end - span[0])
         h = end - t if last else h
-        if h < 1e-14 * max(abs(t), abs(end - span[0])) or clock.expired:
+        if h < max(shortest * (end - span[0]), 1e-15 * abs(t)) or clock.expired:
             break
         guess = np.zeros((stages, y.size)) if previous is None else previous(h)
         start = h * speed if previous is None and not nodal else 0.0 * speed
@@ -218,7 +227,7 @@ def integrate_radau(
         z = newton.solve(t, y, h, guess, scale, 0.02 * tolerance)
         if z is None:
             if newton.fresh:
-                h, previous = h / 3, None
+                h, previous, rejected = h / 2, None, True
             else:
                 newton.refresh(t, y)
             continue
@@ -237,7 +246,7 @@ def integrate_radau(
         if watch is not None and not watch(t, y):
             break
         previous = _extrapolation(values, h, tableau)
-        factor = min(factor, 1.0 if rejected else 4.0)
+        factor = min(factor, 1.0 if rejected or newton.iterations > 2 * ITERATIONS else 4.0)
         # A slightly longer step is not worth new factors.
         if not 0.9 <= factor <= 1.3:
             h *= factor
@@ -246,12 +255,12 @@ def integrate_radau(
     return PiecewisePolynomial(np.array(breaks), np.array(nodal)) if nodal else None
 
 
-def _sizes(values: Array, groups: NDArray[np.integer]) -> Array:
+def _sizes(values: Array, groups: Array) -> Array:
     mean = np.bincount(groups, np.mean(values**2, axis=0)) / np.bincount(groups)
     return np.sqrt(mean)
 
 
-def _scales(values: Array, groups: NDArray[np.integer], least: Array) -> Array:
+def _scales(values: Array, groups: Array, least: Array) -> Array:
     sizes = np.maximum(_sizes(values, groups), least)
     sizes = np.maximum(sizes, 1e-10 * max(float(sizes.max()), 1e-290))
     return sizes[groups]

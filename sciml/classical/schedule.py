@@ -6,6 +6,7 @@ __all__ = ["Schedule"]
 
 FINEST = 1e-14
 FACTOR = 0.25  # of the tolerance from one result to the next: makes the finer one clearly better
+SMALLEST = 1.25  # ratio of two numbers of points that says something about the error
 NEAR = 10.0  # an estimate within this factor of the tolerance: time steps are refined as well from here on
 
 
@@ -47,7 +48,7 @@ class Schedule:
         if not self._started:
             self._started = True
             return False
-        if self.last:
+        if self.largest < SMALLEST * self.size:
             return None
         near = estimate is not None and estimate <= NEAR * self.rtol
         grow = self.growth if not self.resolved else min(1.5, self.growth)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Side", "sides_of"]
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Side:
     weights : of the derivatives, lowest first.
     values : the right-hand side and its time derivatives, as many as the unknown has components, each a function of
         one array per coordinate.
+    constant : whether the right-hand side does not depend on time.
     """
 
     name: str
@@ -42,7 +44,8 @@ class Side:
     axis: int
     end: float
     weights: tuple[float, ...]
-    values: tuple[object, ...]
+    values: tuple[Callable[..., Array], ...]
+    constant: bool
 
     def row(self, space: Space) -> Array:
         """Return the condition as a row [size] of a system for the coefficients in a space."""
@@ -54,9 +57,7 @@ class Side:
 
     def value(self, order: int, coordinates: list[Array]) -> Array:
         """Right-hand side, differentiated `order` times by time, at points given by one array per coordinate."""
-        function = self.values[order]
-        assert callable(function)
-        return function(*coordinates)[0]
+        return self.values[order](*coordinates)
 
 
 def sides_of(problem: Problem, form: FirstOrderForm) -> list[Side]:
@@ -99,15 +100,22 @@ def _side(problem: Problem, form: FirstOrderForm, condition: Condition, name: st
         if not slope.is_number:
             raise _refusal(condition, "it is not linear with constant coefficients")
         weights[partial.orders[index]] = float(slope)
-    value = -plain.subs(dict.fromkeys(leaves, 0))
+    value = sympy.Mul(-1, plain.xreplace(dict.fromkeys(leaves, sympy.Integer(0))))
     moment = vocabulary.symbol(problem.coordinates[form.time])
     symbols = [vocabulary.symbol(c) for c in problem.coordinates]
     unknown = partials[0].unknown
     count = sum(c.unknown == unknown for c in form.components)
     derivatives = [sympy.diff(value, moment, order) if order else value for order in range(count)]
     functions = dict(problem.functions)
-    values = tuple(to_numpy([derivative], symbols, functions) for derivative in derivatives)
-    return Side(condition.name, unknown, problem.space.index(name), end, tuple(weights), values)
+    values = tuple(_compile(derivative, symbols, functions) for derivative in derivatives)
+    return Side(condition.name, unknown, problem.space.index(name), end, tuple(weights), values, not value.has(moment))
+
+
+def _compile(
+    formula: sympy.Expr, symbols: Sequence[sympy.Symbol], functions: Mapping[str, Callable[..., Any]]
+) -> Callable[..., Array]:
+    compiled = to_numpy([formula], symbols, functions)
+    return lambda *coordinates: compiled(*coordinates)[0]
 
 
 def _refusal(condition: Condition, reason: str) -> ProblemError:

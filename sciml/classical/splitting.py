@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from sciml.classical.exponential import Scheme
 
 __all__ = ["Splitting"]
 
-Complex = NDArray[np.complexfloating]
+
+Array = NDArray[Any]
 
 # Durations of the free parts and of the reactions between them, first half; the scheme is symmetric.
 FREE = (0.0792036964311957, 0.353172906049774, -0.0420650803577195)
@@ -41,14 +42,14 @@ class Splitting(Scheme):
 
     order: ClassVar[int] = 4
 
-    def __init__(self, rates: Complex, reaction: Callable[[float, float, Complex], Complex]) -> None:
+    def __init__(self, rates: Array, reaction: Callable[[float, float, Array], Array]) -> None:
         self._rates, self._reaction = rates, reaction
         first, second = list(FREE), list(REACTION)
         self._free = [*first, 1 - 2 * sum(first), *first[::-1]]
         self._acts = [*second, 0.5 - sum(second), 0.5 - sum(second), *second[::-1]]
         self._turns = lru_cache(maxsize=6)(self._compute)
 
-    def step(self, t: float, h: float, y: Complex, n: Complex) -> Complex:
+    def step(self, t: float, h: float, y: Array, n: Array) -> Array:
         """Return the state at t + h from the state y at t."""
         turns = self._turns(h)
         for free, duration, turn in zip(self._free, self._acts, turns, strict=False):
@@ -56,5 +57,5 @@ class Splitting(Scheme):
             y = self._reaction(t, duration * h, turn * y)
         return turns[-1] * y
 
-    def _compute(self, h: float) -> list[Complex]:
+    def _compute(self, h: float) -> list[Array]:
         return [np.exp(h * part * self._rates) for part in self._free]

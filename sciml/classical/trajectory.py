@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from sciml.classical.bases import ChebyshevBasis
 
 __all__ = ["PiecewisePolynomial", "Trajectory", "merge_pieces"]
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 
 
 class Trajectory(ABC):
@@ -33,11 +34,11 @@ class Trajectory(ABC):
         """Last time."""
 
     @abstractmethod
-    def values(self, times: Array, order: int = 0) -> NDArray:
+    def values(self, times: Array, order: int = 0) -> Array:
         """Return the derivative of this order at `times` [T], as [T, n]; times outside are moved to the nearer end."""
 
     @abstractmethod
-    def arrays(self) -> dict[str, NDArray]:
+    def arrays(self) -> dict[str, Array]:
         """Return the named arrays that determine the trajectory."""
 
 
@@ -66,7 +67,12 @@ class PiecewisePolynomial(Trajectory):
         """Last time."""
         return float(self.breaks[-1])
 
-    def values(self, times: Array, order: int = 0) -> NDArray:
+    @property
+    def size(self) -> int:
+        """Number of values n."""
+        return self.nodal.shape[2]
+
+    def values(self, times: Array, order: int = 0) -> Array:
         """Return the derivative of this order at `times` [T], as [T, n]; times outside are moved to the nearer end."""
         times = np.clip(np.asarray(times, dtype=float), self.start, self.end)
         piece = np.clip(np.searchsorted(self.breaks, times, side="right") - 1, 0, len(self.nodal) - 1)
@@ -78,12 +84,12 @@ class PiecewisePolynomial(Trajectory):
             result[here] = self._basis.interpolation(local, order) @ self.nodal[k] * (2 / (b - a)) ** order
         return result
 
-    def arrays(self) -> dict[str, NDArray]:
+    def arrays(self) -> dict[str, Array]:
         """Return the named arrays that determine the trajectory."""
         return {"breaks": self.breaks, "nodal": self.nodal}
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, NDArray]) -> PiecewisePolynomial:
+    def restore(cls, arrays: Mapping[str, Array]) -> PiecewisePolynomial:
         """Build the trajectory from `arrays` again."""
         return cls(arrays["breaks"], arrays["nodal"])
 
@@ -107,7 +113,7 @@ class PiecewisePolynomial(Trajectory):
 
 def merge_pieces(
     steps: Sequence[tuple[float, float, Callable[[Array], Array]]], degree: int, tolerance: Array
-) -> Iterator[tuple[float, NDArray]]:
+) -> Iterator[tuple[float, Array]]:
     """Replace consecutive steps by as few polynomials as are within a tolerance.
 
     Parameters
