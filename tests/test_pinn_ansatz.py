@@ -16,19 +16,85 @@ from sciml.pinn.residual import Field
 SQUARE = {"x": (0, 1), "y": (-1, 2)}
 STRIP = {"x": (-1, 1), "t": (0, 2)}
 CASES: dict[str, tuple[Problem, int]] = {
-    "dirichlet": (Problem("u_t = u_xx", ["u(x, 0) = x*exp(x)", "u(-1, t) = -exp(-1)", "u(1, t) = exp(1)*cos(t)"], STRIP), 0),
-    "two initial": (Problem("u_tt = u_xx", ["u(x, 0) = x**2", "u_t(x, 0) = sin(x)", "u(-1, t) = 1 - t*sin(1)", "u(1, t) = 1 + t*sin(1)"], STRIP), 0),
-    "neumann": (Problem("u_t = u_xx", ["u(x, 0) = exp(x)", "u_x(-1, t) = exp(-1)", "u_x(1, t) = exp(1 + t)"], STRIP), 0),
-    "mixed sides": (Problem("laplacian(u) = 0", ["u(0, y) = y", "u_x(1, y) = y**2 - y", "u_y(x, -1) = 1 - 3*x", "u(x, 2) = 2 + 2*x"], SQUARE), 0),
-    "clamped": (Problem("u_tt + u_xxxx = 0", ["u(x, 0) = (1 - x**2)**2", "u_t(x, 0) = 0", "u(-1, t) = 0", "u(1, t) = 0", "u_x(-1, t) = 0", "u_x(1, t) = 0"], STRIP), 0),
-    "supported": (Problem("u_tt + u_xxxx = 0", ["u(x, 0) = cos(pi*x/2)", "u_t(x, 0) = 0", "u(-1, t) = 0", "u(1, t) = 0", "u_xx(-1, t) = 0", "u_xx(1, t) = 0"], STRIP), 0),
-    "clamped and supported": (Problem("u'''' = 1", ["u(0) = 1", "u'(0) = 2", "u(3) = 5", "u''(3) = -1"], {"x": (0, 3)}), 0),
+    "dirichlet": (
+        Problem("u_t = u_xx", ["u(x, 0) = x*exp(x)", "u(-1, t) = -exp(-1)", "u(1, t) = exp(1)*cos(t)"], STRIP),
+        0,
+    ),
+    "two initial": (
+        Problem(
+            "u_tt = u_xx",
+            ["u(x, 0) = x**2", "u_t(x, 0) = sin(x)", "u(-1, t) = 1 - t*sin(1)", "u(1, t) = 1 + t*sin(1)"],
+            STRIP,
+        ),
+        0,
+    ),
+    "neumann": (
+        Problem("u_t = u_xx", ["u(x, 0) = exp(x)", "u_x(-1, t) = exp(-1)", "u_x(1, t) = exp(1 + t)"], STRIP),
+        0,
+    ),
+    "mixed sides": (
+        Problem(
+            "laplacian(u) = 0",
+            ["u(0, y) = y", "u_x(1, y) = y**2 - y", "u_y(x, -1) = 1 - 3*x", "u(x, 2) = 2 + 2*x"],
+            SQUARE,
+        ),
+        0,
+    ),
+    "clamped": (
+        Problem(
+            "u_tt + u_xxxx = 0",
+            [
+                "u(x, 0) = (1 - x**2)**2",
+                "u_t(x, 0) = 0",
+                "u(-1, t) = 0",
+                "u(1, t) = 0",
+                "u_x(-1, t) = 0",
+                "u_x(1, t) = 0",
+            ],
+            STRIP,
+        ),
+        0,
+    ),
+    "supported": (
+        Problem(
+            "u_tt + u_xxxx = 0",
+            [
+                "u(x, 0) = cos(pi*x/2)",
+                "u_t(x, 0) = 0",
+                "u(-1, t) = 0",
+                "u(1, t) = 0",
+                "u_xx(-1, t) = 0",
+                "u_xx(1, t) = 0",
+            ],
+            STRIP,
+        ),
+        0,
+    ),
+    "clamped and supported": (
+        Problem("u'''' = 1", ["u(0) = 1", "u'(0) = 2", "u(3) = 5", "u''(3) = -1"], {"x": (0, 3)}),
+        0,
+    ),
     "periodic": (Problem("u_t = u_xx", ["u(x, 0) = sin(pi*x)", "u(-1, t) = u(1, t)"], STRIP), 0),
     "ordinary": (Problem("x'' = -x", ["x(0) = 2", "x'(0) = -3"], {"t": (0, 5)}), 0),
     "robin": (Problem("u_t = u_xx", ["u(x, 0) = exp(x)", "u_x(-1, t) = u(-1, t)", "u(1, t) = exp(1 + t)"], STRIP), 1),
-    "corners that disagree": (Problem("laplacian(u) = 0", ["u(0, y) = 0", "u(1, y) = 0", "u(x, -1) = 0", "u(x, 2) = 1"], SQUARE, incompatible="accept"), 2),
-    "system": (Problem(["u_t = v_xx", "v_t = -u_xx"], ["u(x, 0) = 0", "v(x, 0) = 1", "u(-1, t) = 0", "u(1, t) = 0", "v(-1, t) = 1", "v_x(1, t) = 0"], STRIP), 1),
-}  # fmt: skip
+    "corners that disagree": (
+        Problem(
+            "laplacian(u) = 0",
+            ["u(0, y) = 0", "u(1, y) = 0", "u(x, -1) = 0", "u(x, 2) = 1"],
+            SQUARE,
+            incompatible="accept",
+        ),
+        2,
+    ),
+    "system": (
+        Problem(
+            ["u_t = v_xx", "v_t = -u_xx"],
+            ["u(x, 0) = 0", "v(x, 0) = 1", "u(-1, t) = 0", "u(1, t) = 0", "v(-1, t) = 1", "v_x(1, t) = 0"],
+            STRIP,
+        ),
+        1,
+    ),
+}
 
 
 def random_piece(problem: Problem, seed: int = 0) -> Piece:
@@ -51,7 +117,9 @@ def misses(problem: Problem, piece: Piece, conditions) -> list[float]:
             partials = vocabulary.partials(condition.expression)
             values = piece.trace(partials, torch.as_tensor(at))
             leaves = [vocabulary.symbol(c) for c in box.coordinates] + [vocabulary.expression(p) for p in partials]
-            return sciml.notation.to_numpy([problem.substituted(condition.expression)], leaves)(*at.T, *values.numpy())[0]
+            return sciml.notation.to_numpy([problem.substituted(condition.expression)], leaves)(*at.T, *values.numpy())[
+                0
+            ]
 
         gap = value(condition.place) - (0 if condition.partner is None else value(condition.partner))
         found.append(float(np.max(np.abs(gap))))

@@ -1,4 +1,4 @@
-"""Residuals and their Jacobian: against SymPy-free automatic differentiation, for MLPs and for any module, in windows."""
+"""Residuals and their Jacobian: against reverse-mode differentiation, for MLPs and for any module."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def check_jacobian(objective: ForwardObjective) -> None:
     size = expected.abs().amax()
     assert torch.cat([values[name] for name in objective.sizes()]).sub(residuals(theta)).abs().max() < 1e-11
     assert (have - expected).abs().max() < 1e-10 * size
-    factors = {name: 1.0 for name in objective.sizes()}
+    factors = dict.fromkeys(objective.sizes(), 1.0)
     gradient = objective.weighted_gradient(factors)[1]
     assert torch.allclose(gradient, expected.T @ residuals(theta), rtol=1e-9, atol=1e-9 * float(size))
 

@@ -22,13 +22,13 @@ LINE = {"x": (0, 1), "t": (0, 1)}
 
 
 def heat(**changes: object) -> Problem:
-    fields = dict(
-        equations="u_t = k*u_xx",
-        conditions=["u(x, 0) = sin(pi*x)", "u(0, t) = 0", "u(1, t) = 0"],
-        domain=LINE,
-        parameters={"k": 0.1},
-        exact="exp(-k*pi**2*t)*sin(pi*x)",
-    )
+    fields = {
+        "equations": "u_t = k*u_xx",
+        "conditions": ["u(x, 0) = sin(pi*x)", "u(0, t) = 0", "u(1, t) = 0"],
+        "domain": LINE,
+        "parameters": {"k": 0.1},
+        "exact": "exp(-k*pi**2*t)*sin(pi*x)",
+    }
     return Problem(**{**fields, **changes})  # type: ignore[arg-type]
 
 
@@ -160,9 +160,13 @@ def test_problems_are_found_by_name_and_by_path(tmp_path):
     assert len(sciml.names()) >= 22
     assert sciml.load("burgers", nu=0.02).parameters["nu"] == 0.02
     file = tmp_path / "my.py"
-    file.write_text(
-        '"""Mine."""\nfrom sciml import Problem\ndef problem(a=2.0):\n    return Problem("y\' = -a*y", "y(0) = 1", {"t": (0, 1)}, {"a": a})\n'
-    )
+    lines = [
+        '"""Mine."""',
+        "from sciml import Problem",
+        "def problem(a=2.0):",
+        "    return Problem(\"y' = -a*y\", 'y(0) = 1', {'t': (0, 1)}, {'a': a})",
+    ]
+    file.write_text("\n".join(lines))
     mine = sciml.load(str(file), a=3)
     assert (mine.name, mine.description, mine.parameters["a"]) == ("my", "Mine.", 3.0)
     assert "sciml_problem_my" not in sys.modules
@@ -298,6 +302,6 @@ def test_a_wrong_call_on_a_problem_is_answered(act, error, words):
 def test_a_broken_problem_file_is_named(tmp_path, text, words):
     file = tmp_path / "broken.py"
     file.write_text(text)
-    with pytest.raises(ProblemError, match="broken.py") as caught:
+    with pytest.raises(ProblemError, match=r"broken\.py") as caught:
         sciml.load(file)
     assert words in str(caught.value)
