@@ -59,7 +59,7 @@ def check_forward(problem: Problem) -> None:
         )
     for coordinate in problem.coordinates:
         needed = {unknown: problem.order(unknown, coordinate) for unknown in problem.unknowns}
-        given, named = 0, dict.fromkeys(problem.unknowns, 0)
+        given, points, named = 0, 0, dict.fromkeys(problem.unknowns, 0)
         for condition in problem.conditions:
             if coordinate not in condition.place:
                 continue
@@ -69,11 +69,14 @@ def check_forward(problem: Problem) -> None:
                 count = 0 if any(partials[0].orders) else needed[partials[0].unknown]
             else:
                 count = 1
-            given += count
+            # A value at a point fixes a level that derivatives leave open; it is no condition on a side.
+            at_point = condition.kind == "point" and problem.domain.dimension > 1
+            points += count if at_point else 0
+            given += 0 if at_point else count
             for unknown in {p.unknown for p in partials}:
                 named[unknown] += count
         total = sum(needed.values())
-        if given != total:
+        if given > total or given + points < total:
             per_unknown = ", ".join(f"{u}: order {needed[u]}, {named[u]} given" for u in problem.unknowns)
             what = (
                 f"misses {total - given} condition(s)"

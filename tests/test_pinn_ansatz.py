@@ -224,3 +224,25 @@ def piece_value(piece, x):
         *x.unbind(1)
     )
     return g + ansatz.scale[unknown] * d * piece.network(torch.stack(features, 1))[:, 0]
+
+
+def test_a_kink_of_the_initial_value_is_rounded_by_the_heat_equation_in_the_ansatz():
+    problem = Problem(
+        "u_t = D*u_xx", ["u(x, 0) = x**2", "u(-1, t) = u(1, t)"], {"x": (-1, 1), "t": (0, 1)}, {"D": 1e-4}
+    )
+    ansatz = build_ansatz(problem)
+    assert len(ansatz.layers) == 1
+    x, t = (problem.vocabulary.symbol(c) for c in "xt")
+    g = ansatz.g["u"]
+    values = sciml.notation.to_numpy([g, g.diff(t), g.diff(x, 2)], [x, t])
+    s = np.linspace(-1, 1, 41)
+    assert np.max(np.abs(values(s, 0 * s)[0] - s**2)) < 1e-12
+    near = np.linspace(0.97, 0.9999, 30)
+    _, rate, curvature = values(near, 0 * near + 0.05)
+    # What is left over of the equation stays of the size of D u0'', while u_t itself is of the size of sqrt(D/t).
+    assert np.max(np.abs(rate)) > 5e-3
+    assert np.max(np.abs(rate - 1e-4 * curvature)) < 1e-3
+    smooth = Problem(
+        "u_t = D*u_xx", ["u(x, 0) = cos(pi*x)", "u(-1, t) = u(1, t)"], {"x": (-1, 1), "t": (0, 1)}, {"D": 1e-4}
+    )
+    assert build_ansatz(smooth).layers == ()

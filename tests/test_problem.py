@@ -150,6 +150,22 @@ def test_well_posed_problems_pass_the_forward_check():
         sciml.load(name).check_forward()
 
 
+def test_a_value_at_a_point_may_fix_the_level_that_derivatives_leave_open():
+    sides = ["u_x(0, y) = 0", "u_x(1, y) = 0", "u_y(x, 0) = 0", "u_y(x, 1) = 0"]
+    square = {"x": (0, 1), "y": (0, 1)}
+    Problem("laplacian(u) = cos(pi*x)", [*sides, "u(0, 0) = 1"], square).check_forward()
+    Problem("laplacian(u) = cos(pi*x)", sides, square).check_forward()
+    with pytest.raises(ProblemError, match="too many"):
+        Problem("x' = -x", ["x(0) = 1", "x(0.5) = 1"], {"t": (0, 1)}).check_forward()
+
+
+def test_a_coefficient_that_jumps_is_not_differentiated():
+    for text in ("d(where(x < 0.5, 1, 2)*u_x, x) = 0", "d(where(x**2 < 0.5, 1, 2)*u_x, x) = 0"):
+        with pytest.raises(NotationError, match="do not join"):
+            Problem(text, ["u(0) = 0", "u(1) = 1"], {"x": (0, 1)})
+    Problem("d(where(x < 0.5, 1, 2*x)*u_x, x) = 0", ["u(0) = 0", "u(1) = 1"], {"x": (0, 1)})
+
+
 def test_latex_and_repr_show_the_equation():
     assert r"u_t = k\,u_{xx}" in heat()._repr_latex_()
     assert r"\sin" in heat()._repr_latex_()

@@ -188,6 +188,8 @@ def derive(part: Part, variables: Sequence[sympy.Expr]) -> Part:
     """Form a derivative, expanded."""
     expression = part.expression
     for variable in variables:
+        if any(_jumps(choice, variable) for choice in expression.atoms(sympy.Piecewise)):
+            raise NotationError("the derivative of a choice whose cases do not join has no value where they meet")
         for count, _ in enumerate(preorder_traversal(expression)):
             if count > _MOST_NODES:
                 raise NotationError("the expression is too large to be differentiated")
@@ -195,6 +197,27 @@ def derive(part: Part, variables: Sequence[sympy.Expr]) -> Part:
     if expression.has(sympy.DiracDelta):
         raise NotationError("the derivative of a step has no value at the step")
     return _finished(expression, None, part.depth)
+
+
+def _jumps(choice: sympy.Piecewise, variable: sympy.Expr) -> bool:
+    """Whether neighbouring cases differ where the variable passes from one to the other.
+
+    Known only for conditions that compare the variable with a number; any other condition is taken to jump.
+    """
+    cases: list[Any] = list(choice.args)
+    for (left, condition), (right, _) in pairwise(cases):
+        if not condition.has(variable):
+            continue
+        if not isinstance(condition, (sympy.Lt, sympy.Le, sympy.Gt, sympy.Ge)):
+            return True
+        sides = [condition.lhs, condition.rhs]
+        if variable not in sides:
+            return True
+        sides.remove(variable)
+        gap = sympy.simplify((left - right).xreplace({variable: sides[0]}))
+        if not (gap.is_number and abs(float(gap)) < 1e-12):
+            return True
+    return False
 
 
 def check(expression: sympy.Basic) -> None:

@@ -22,6 +22,7 @@ import sympy
 from torch import Tensor
 
 from sciml.notation import Partial, to_numpy
+from sciml.pinn.layers import kink_layer
 from sciml.problem import Condition, Problem
 
 __all__ = ["Ansatz", "Trace", "build_ansatz", "continued"]
@@ -44,6 +45,7 @@ class Ansatz:
     features : for each coordinate, in order, the formulas through which the network sees it, of size about 1.
     trace : in a later time window that starts at T, the former window's solution; then
         `u = g + sum_k (t - T)**k/k! * d^k trace/dt^k(x, T) + scale*d*N`, where g has vanishing initial values.
+    layers : further features, of layers that data with a kink make (`sciml.pinn.layers`).
     hard, soft : the conditions that every network meets, and those that the loss must ask for.
     """
 
@@ -54,13 +56,14 @@ class Ansatz:
     features: tuple[tuple[sympy.Expr, ...], ...]
     hard: tuple[Condition, ...]
     soft: tuple[Condition, ...]
+    layers: tuple[sympy.Expr, ...] = ()
     harmonics: int = 1
     trace: Trace | None = None
 
     @cached_property
     def inputs(self) -> tuple[sympy.Expr, ...]:
         """All features in a row: the inputs of the network."""
-        return tuple(feature for group in self.features for feature in group)
+        return tuple(feature for group in self.features for feature in group) + self.layers
 
     def describe(self) -> str:
         """Return one line on what is exact and what is not, for messages."""
@@ -145,6 +148,7 @@ def _attempt(
     g: dict[str, sympy.Expr] = {}
     d: dict[str, sympy.Expr] = {}
     scale: dict[str, float] = {}
+    layers: tuple[sympy.Expr, ...] = ()
     # Time last: where data disagree at a corner the initial values, which reach every later time, keep their right.
     ordered = [*problem.space, *([problem.time] if problem.time else [])]
     for unknown in problem.unknowns:
@@ -156,6 +160,13 @@ def _attempt(
             if ends:
                 total += _interpolant(problem, coordinate, ends, total)
                 factor *= _factor(problem, coordinate, ends)
+        for datum in own:
+            if datum.coordinate == problem.time and datum.order == 0 and trace is None:
+                for coordinate in sorted(periodic):
+                    layer = kink_layer(problem, unknown, coordinate, datum.value)
+                    if layer is not None:
+                        total += layer[0]
+                        layers += (layer[1],)
         g[unknown], d[unknown] = total, factor
         scale[unknown] = _size(problem, total)
     features = tuple(
@@ -164,7 +175,7 @@ def _attempt(
     met = {datum.condition.name for datum in data}
     hard = tuple(c for c in problem.conditions if c.name in met or _periodic_in(c, periodic))
     soft = tuple(c for c in problem.conditions if c not in hard)
-    return Ansatz(problem, g, d, scale, features, hard, soft, harmonics, trace)
+    return Ansatz(problem, g, d, scale, features, hard, soft, layers, harmonics, trace)
 
 
 def _periodic_in(condition: Condition, periodic: frozenset[str]) -> bool:

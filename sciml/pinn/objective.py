@@ -15,6 +15,7 @@ from sciml.pinn.ansatz import Ansatz
 from sciml.pinn.collocation import Sampler, adapted
 from sciml.pinn.residual import Block, ResidualGroup
 from sciml.problem import Condition
+from sciml.training.differential import Part, TapeDifferential
 from sciml.training.objective import Objective, Rows
 
 __all__ = ["ForwardObjective"]
@@ -197,6 +198,20 @@ class ForwardObjective(Objective):
                 total += sign * tape.gradient(torch.einsum("mn,mcno->cno", weights, cotangent))
             residuals.update(zip(place.names, values, strict=True))
         return residuals, total
+
+    def differential(self, rows: Rows | None = None) -> TapeDifferential:
+        """Return scaled residuals by name, and products with their Jacobians by the tapes of the network's jets."""
+        residuals: dict[str, Tensor] = {}
+        parts: list[Part] = []
+        for place, blocks in self._parts(rows):
+            values = []
+            for sign, block in zip((1.0, -1.0), blocks, strict=False):
+                jet, tape = place.group.field.record(self.network, block)
+                value, cotangent = place.group.linearised(block, jet)
+                values.append(sign * value / place.scales[:, None])
+                parts.append(Part(place.names, tape, cotangent / place.scales[:, None, None, None], sign))
+            residuals.update(zip(place.names, sum(values[1:], start=values[0]), strict=True))
+        return TapeDifferential(residuals, parts)
 
     def _parts(self, rows: Rows | None) -> Iterator[tuple[_Place, tuple[Block, ...]]]:
         for place in self._places:

@@ -157,7 +157,8 @@ class RandomFeatures:
         """Scales of the inputs relative to R: the harmonics of a periodic coordinate already oscillate."""
         problem = self.ansatz.problem
         names = [c for c, group in zip(problem.coordinates, self.ansatz.features, strict=True) for _ in group]
-        return torch.tensor([0.25 if c in problem.periodic else 1.0 for c in names], dtype=torch.float64)
+        scales = [0.25 if c in problem.periodic else 1.0 for c in names] + [1.0 for _ in self.ansatz.layers]
+        return torch.tensor(scales, dtype=torch.float64)
 
     def _network(self, count: int, scale: float) -> MLP:
         inputs, outputs = len(self.ansatz.inputs), len(self.ansatz.problem.unknowns)
