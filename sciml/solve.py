@@ -156,8 +156,9 @@ def solution_of(problem: Problem, method: str, arguments: Arguments) -> Solution
         with Progress("classical") as progress:
             return classical.solve(problem, budget=options.get("budget"), progress=progress, **tolerance)
     from sciml import pinn
+    from sciml.threads import fitting_threads
 
-    with Progress("network") as progress:
+    with fitting_threads(), Progress("network") as progress:
         return pinn.solve(problem, seed=arguments.get("seed", SEED), progress=progress, **options)
 
 
