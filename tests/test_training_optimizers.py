@@ -236,7 +236,7 @@ def test_the_line_search_gives_up_where_nothing_is_lower():
     ("make", "text"),
     [
         (lambda: make_optimizer("levenberg-marquard"), r"^optimizer: .*did you mean 'levenberg-marquardt'.*adam"),
-        (lambda: make_optimizer(3), r"^optimizer: 3 .*accepted are levenberg-marquardt, lbfgs"),
+        (lambda: make_optimizer(3), r"^optimizer: 3 .*accepted are levenberg-marquardt, .*lbfgs"),
         (lambda: LevenbergMarquardt(0), r"^damping: 0 .*> 0"),
         (lambda: LevenbergMarquardt(math.nan), r"^damping: nan"),
         (lambda: LevenbergMarquardt(probe=-1), r"^probe: -1"),

@@ -124,3 +124,15 @@ class GeneralTape(Tape):
         pullback = vjp(lambda parameters: self._out(parameters, self._x), self._parameters)[1]
         (parts,) = pullback(cotangent)
         return torch.cat([parts[name].reshape(-1) for name in self._parameters]).detach()
+
+    def tangent(self, direction: Tensor) -> Tensor:
+        """Return the derivative along a direction of the parameters; see `Tape.tangent`."""
+        prepare_forward_mode()
+        parts = direction.split([p.numel() for p in self._parameters.values()])
+        moved = {name: part.view_as(p) for (name, p), part in zip(self._parameters.items(), parts, strict=True)}
+        return jvp(lambda parameters: self._out(parameters, self._x), (self._parameters,), (moved,))[1].detach()
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the record holds: nothing but the points is kept."""
+        return self._x.nbytes

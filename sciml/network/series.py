@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sciml.network.multiindex import IndexSet
 
-__all__ = ["adjoint_product", "compose", "differentiated", "powers"]
+__all__ = ["adjoint_product", "compose", "differentiated", "powers", "product"]
 
 
 def powers(z: Tensor, tables: IndexSet) -> list[Tensor]:
@@ -67,6 +67,19 @@ def _product(a: Tensor, b: Tensor, out: Tensor) -> None:
 def differentiated(coefficients: Sequence[Tensor]) -> list[Tensor]:
     """Return the Taylor coefficients of f' from those of f: f'_k = (k + 1) f_{k+1}."""
     return [coefficients[1], *((k + 1) * coefficients[k + 1] for k in range(1, len(coefficients) - 1))]
+
+
+def product(a: Tensor, b: Tensor, tables: IndexSet) -> Tensor:
+    """Return the truncated product, result[alpha] = sum_{beta <= alpha} a[alpha - beta] b[beta].
+
+    Parameters
+    ----------
+    a, b : series [C, N, W].
+    """
+    result = a[0] * b
+    for alpha, beta, difference in tables.shifts:
+        result[alpha].addcmul_(a[difference], b[beta])
+    return result
 
 
 def adjoint_product(factor: Tensor, adjoint: Tensor, tables: IndexSet) -> Tensor:

@@ -26,3 +26,12 @@ class Tape(ABC):
     @abstractmethod
     def gradient(self, cotangent: Tensor) -> Tensor:
         """Return sum_n d s_n / d theta, [P], or [M, P] for a batch of cotangents, without forming the Jacobian."""
+
+    @abstractmethod
+    def tangent(self, direction: Tensor) -> Tensor:
+        """Return the derivative of out along a direction [P] of the parameters, [K, N, O], without the Jacobian."""
+
+    @property
+    @abstractmethod
+    def memory(self) -> int:
+        """Bytes that the record holds, without what it shares with the network."""

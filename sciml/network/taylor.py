@@ -13,7 +13,7 @@ from sciml.errors import ArgumentError
 from sciml.network.activations import Sine
 from sciml.network.mlp import MLP, Layer
 from sciml.network.multiindex import Index, IndexSet, checked, index_set
-from sciml.network.series import adjoint_product, compose, differentiated, powers
+from sciml.network.series import adjoint_product, compose, differentiated, powers, product
 from sciml.network.tape import Tape
 
 __all__ = ["InputJet", "MLPTape", "expand", "lift", "selected"]
@@ -163,15 +163,20 @@ class MLPTape(Tape):
             trace = self._traces[number]
             inner = adjoint
             if trace.layer.function is not None:
-                slope = self._slopes[number]
-                if slope is None:
-                    slope = self._slopes[number] = compose(differentiated(trace.coefficients), trace.powers, tables)
-                inner = adjoint_product(slope, adjoint, tables)
+                inner = adjoint_product(self._slope_of(number), adjoint, tables)
             steepness = trace.layer.steepness
             adjoint = inner if steepness is None else inner * steepness
             yield trace, adjoint, inner
             if number:
                 adjoint = adjoint @ trace.layer.weight
+
+    def _slope_of(self, number: int) -> Tensor:
+        """Return the series f'(y) of a layer [C, N, units], computed once."""
+        slope, trace = self._slopes[number], self._traces[number]
+        if slope is None:
+            slope = compose(differentiated(trace.coefficients), trace.powers, self._source.tables)
+            self._slopes[number] = slope
+        return slope
 
     @torch.no_grad()
     def jacobian(self, cotangent: Tensor, out: Tensor | None = None) -> Tensor:
@@ -236,6 +241,43 @@ class MLPTape(Tape):
                 own.append(total if len(layer.shift) == len(total) else total.sum(0, keepdim=True))
             parts = own + parts
         return torch.cat(parts)
+
+    @torch.no_grad()
+    def tangent(self, direction: Tensor) -> Tensor:
+        """Return the derivative along a direction of the parameters; see `Tape.tangent`."""
+        trained = [p for trace in self._traces for p in trace.layer.parameters() if p.requires_grad]
+        parts = iter(direction.split([p.numel() for p in trained]))
+
+        def part(parameter: Tensor | None) -> Tensor | None:
+            """Return the direction's share of a parameter, asked for in their order; None if it is not trained."""
+            return None if parameter is None or not parameter.requires_grad else next(parts).view_as(parameter)
+
+        moved: Tensor | None = None
+        for number, trace in enumerate(self._traces):
+            layer, z = trace.layer, trace.z
+            change = torch.zeros_like(z) if moved is None else moved @ layer.weight.T
+            if (turn := part(layer.weight)) is not None:
+                change += trace.previous @ turn.T
+            if (turn := part(layer.bias)) is not None:
+                change[0] += turn
+            steeper, shifted = part(layer.steepness), part(layer.shift)
+            if shifted is not None:
+                change[0] -= shifted
+            if layer.steepness is not None:
+                change *= layer.steepness
+            if steeper is not None:
+                change += steeper * z
+                if layer.shift is not None:
+                    change[0] -= steeper * layer.shift
+            moved = change if layer.function is None else product(self._slope_of(number), change, self._source.tables)
+        assert moved is not None
+        return selected(moved, self._source)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the record holds."""
+        kept = [t for trace in self._traces for t in (trace.previous, trace.z, *trace.powers, *trace.coefficients)]
+        return sum(t.nbytes for t in (*kept, *(slope for slope in self._slopes if slope is not None)))
 
 
 def _outer(adjoint: Tensor, previous: Tensor, out: Tensor) -> None:

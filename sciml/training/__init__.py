@@ -1,6 +1,10 @@
 """Minimising named residual vectors: objectives, optimizers, the trainer; nothing here knows of equations."""
 
 from sciml.training.adam import Adam
+from sciml.training.bfgs import BFGS
+from sciml.training.broyden import SelfScaledBroyden
+from sciml.training.differential import Differential
+from sciml.training.gauss_newton import GaussNewtonCG
 from sciml.training.gradient_descent import GradientDescent
 from sciml.training.history import History
 from sciml.training.lbfgs import LBFGS
@@ -11,17 +15,22 @@ from sciml.training.objective import Evaluation, Objective, Rows
 from sciml.training.objectives import FitObjective, ModuleObjective
 from sciml.training.optimizer import Optimizer, Step
 from sciml.training.optimizers import make_optimizer, optimizer_names
+from sciml.training.rmsprop import RMSProp
 from sciml.training.sampling import BatchSampler
+from sciml.training.spring import Spring
 from sciml.training.state import TrainingResult
 from sciml.training.stopping import TrainingStatus
 from sciml.training.trainer import Trainer
 
 __all__ = [
+    "BFGS",
     "LBFGS",
     "Adam",
     "BatchSampler",
+    "Differential",
     "Evaluation",
     "FitObjective",
+    "GaussNewtonCG",
     "GradientDescent",
     "History",
     "LevenbergMarquardt",
@@ -30,7 +39,10 @@ __all__ = [
     "Momentum",
     "Objective",
     "Optimizer",
+    "RMSProp",
     "Rows",
+    "SelfScaledBroyden",
+    "Spring",
     "Step",
     "Trainer",
     "TrainingResult",

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
-import torch
 from torch import Tensor
 
-from sciml.errors import ArgumentError
-from sciml.training.line_search import Trial, strong_wolfe
-from sciml.training.objective import Evaluation, Objective, Rows
-from sciml.training.optimizer import Optimizer, Step, all_finite
+from sciml.training.quasi_newton import QuasiNewton, whole
 
 __all__ = ["LBFGS"]
 
 
 @final
-class LBFGS(Optimizer):
+class LBFGS(QuasiNewton):
     """Limited-memory BFGS with a strong-Wolfe line search; one call of `step` is one line search.
 
     Parameters
@@ -36,63 +32,20 @@ class LBFGS(Optimizer):
     name: ClassVar[str] = "lbfgs"
 
     def __init__(self, memory: int = 50, *, evaluations: int = 25) -> None:
-        for name, value, least in (("memory", memory, 1), ("evaluations", evaluations, 2)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ArgumentError(f"{name}: {value!r} is not accepted; accepted are integers of at least {least}")
-        self.memory = memory
-        self.evaluations = evaluations
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the differences."""
-        self._steps: list[Tensor] = []
-        self._changes: list[Tensor] = []
-        self._known: tuple[Tensor, Evaluation, Tensor] | None = None
+        self.memory = whole("memory", memory, 1)
+        super().__init__(evaluations=evaluations)
 
     def points_changed(self) -> None:
-        """Forget the differences, which belong to another function."""
+        """Forget everything: the few pairs are soon replaced, and keeping those of other points was measured worse."""
         self.reset()
 
-    def step(self, objective: Objective, rows: Rows | None = None) -> Step:
-        """Search along one direction."""
-        if rows is not None:
-            raise ArgumentError("rows: lbfgs uses all rows")
-        theta = objective.parameters()
-        if self._known is None or not torch.equal(self._known[0], theta):
-            self._known = (theta, *objective.gradient())
-        _, before, gradient = self._known
-        if not before.finite or not all_finite(gradient):
-            return Step(Evaluation(float("nan"), before.terms), theta, True)
-        if not bool(gradient.any()):
-            return Step(before, theta, True, "the gradient is zero")
-        trial = self._search(objective, theta, before, gradient, self._direction(gradient))
-        if trial is None and self._steps:
-            # The curvature in memory misleads: begin again with the steepest descent.
-            self._steps, self._changes = [], []
-            trial = self._search(objective, theta, before, gradient, -gradient)
-        if trial is None:
-            objective.load(theta)
-            return Step(before, theta, True, "no step along the gradient reduces the loss any more")
-        point, evaluation, slope = trial.payload
-        objective.load(point)
-        self._remember(point - theta, slope - gradient)
-        self._known = (point, evaluation, slope)
-        return Step(evaluation, point, True)
+    def _forget(self) -> None:
+        self._steps: list[Tensor] = []
+        self._changes: list[Tensor] = []
 
-    def _search(
-        self, objective: Objective, theta: Tensor, before: Evaluation, gradient: Tensor, direction: Tensor
-    ) -> Trial | None:
-        def evaluate(length: float) -> Trial:
-            point = theta + length * direction
-            objective.load(point)
-            evaluation, slope = objective.gradient()
-            return Trial(length, evaluation.loss, float(slope.dot(direction)), (point, evaluation, slope))
-
-        slope = float(gradient.dot(direction))
-        if not slope < 0:
-            return None
-        first = 1.0 if self._steps else min(1.0, 1.0 / float(gradient.abs().sum()))
-        return strong_wolfe(evaluate, before.loss, slope, first, evaluations=self.evaluations)
+    @property
+    def _informed(self) -> bool:
+        return bool(self._steps)
 
     def _direction(self, gradient: Tensor) -> Tensor:
         """Return minus the approximate inverse Hessian times the gradient (two-loop recursion)."""
@@ -110,28 +63,15 @@ class LBFGS(Optimizer):
             q = q + (weight - scale * y.dot(q)) * s
         return q
 
-    def _remember(self, step: Tensor, change: Tensor) -> None:
-        # Without positive curvature the update would lose definiteness.
-        eps = torch.finfo(step.dtype).eps
-        if bool(step.dot(change) > eps * step.norm() * change.norm()):
-            self._steps = [*self._steps, step][-self.memory :]
-            self._changes = [*self._changes, change][-self.memory :]
+    def _learn(self, step: Tensor, change: Tensor, pulled: Tensor) -> None:
+        self._steps = [*self._steps, step][-self.memory :]
+        self._changes = [*self._changes, change][-self.memory :]
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the differences and the last known gradient."""
+    def _curvature(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"step {i}": s for i, s in enumerate(self._steps)}
         tensors |= {f"change {i}": y for i, y in enumerate(self._changes)}
-        numbers: dict[str, Any] = {"pairs": len(self._steps)}
-        if self._known is not None:
-            theta, evaluation, gradient = self._known
-            tensors |= {"theta": theta, "gradient": gradient}
-            numbers |= {"loss": evaluation.loss, "terms": dict(evaluation.terms)}
-        return tensors, numbers
+        return tensors, {"pairs": len(self._steps)}
 
-    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        """Set what `state` returned."""
+    def _set_curvature(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         self._steps = [tensors[f"step {i}"] for i in range(numbers["pairs"])]
         self._changes = [tensors[f"change {i}"] for i in range(numbers["pairs"])]
-        self._known = None
-        if "theta" in tensors:
-            self._known = (tensors["theta"], Evaluation(numbers["loss"], numbers["terms"]), tensors["gradient"])

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from sciml.errors import ArgumentError
+from sciml.training.damping import DampedGaussNewton, Solver
 from sciml.training.linearization import Linearization
-from sciml.training.objective import Evaluation, Objective, Rows
-from sciml.training.optimizer import Optimizer, Step, all_finite, positive
+from sciml.training.objective import Objective
+from sciml.training.optimizer import all_finite
 
 __all__ = ["LevenbergMarquardt"]
 
 
 @final
-class LevenbergMarquardt(Optimizer):
+class LevenbergMarquardt(DampedGaussNewton[Linearization]):
     r"""Damped Gauss-Newton steps with identity damping, geodesic acceleration and Nielsen's update of the damping.
 
     With F the loss, A and g of `Objective.normal_equations` and d = -(A + lambda I)^-1 g, the acceleration is
@@ -26,7 +25,8 @@ class LevenbergMarquardt(Optimizer):
     rho = (F(theta) - F(theta + s)) / (lambda d'd - g'd), an accepted step multiplies lambda by
     max(1/5, 1 - (2 rho - 1)^3); rejected ones by 2, 4, 8, 16, 16, ...
 
-    One call of `step` is one trial, accepted or not; the model is kept until a trial is accepted.
+    The work of a step is N P^2 for A and P^3 / 3 for its Cholesky factor. One call of `step` is one trial, accepted or
+    not; the model is kept until a trial is accepted.
 
     Parameters
     ----------
@@ -49,73 +49,12 @@ class LevenbergMarquardt(Optimizer):
 
     name: ClassVar[str] = "levenberg-marquardt"
 
-    def __init__(
-        self,
-        damping: float = 1e-2,
-        *,
-        acceleration: bool = True,
-        probe: float = 0.1,
-        bend: float = 0.75,
-        keep: int = 1 << 30,
-    ) -> None:
-        self.damping = self._initial = positive("damping", damping)
-        self.acceleration = bool(acceleration)
-        self.probe = positive("probe", probe)
-        self.bend = positive("bend", bend)
-        self.keep = int(keep)
-        self.accepted = 0
-        self.rejected_in_a_row = 0
-        self._growth = 2.0
-        self._model: Linearization | None = None
-        self._fresh = False
+    def _linearized(self, objective: Objective, former: Linearization | None) -> Linearization:
+        return objective.linearize(self.keep, recycled=former)
 
-    def reset(self) -> None:
-        """Forget all state: the damping is the initial one again."""
-        self.damping, self._growth = self._initial, 2.0
-        self.accepted = self.rejected_in_a_row = 0
-        self._model, self._fresh = None, False
-
-    def points_changed(self) -> None:
-        """Forget the model; the damping stays."""
-        self._fresh = False
-        self.rejected_in_a_row = 0
-
-    def step(self, objective: Objective, rows: Rows | None = None) -> Step:
-        """Try one step; the parameters stay if the loss does not fall."""
-        if rows is not None:
-            raise ArgumentError("rows: levenberg-marquardt uses all rows")
-        theta = objective.parameters()
-        model = self._model
-        if model is None or not self._fresh or model.objective is not objective or not torch.equal(model.theta, theta):
-            model = self._model = objective.linearize(self.keep, recycled=model)
-            self._fresh = True
-        before = model.evaluation
-        if not before.finite or not all_finite(model.vector):
-            return Step(Evaluation(float("nan"), before.terms), theta, True)
+    def _solver(self, model: Linearization) -> Solver | None:
         factor = self._factor(model.matrix)
-        if factor is None:
-            return Step(before, theta, True, "the normal equations cannot be solved at any damping")
-        direction = -_solve(factor, model.vector)
-        step = direction + self._bending(objective, model, direction, factor) if self.acceleration else direction
-        objective.load(theta + step)
-        after = objective.evaluate()
-        gained = before.loss - after.loss
-        if after.finite and gained > 0:
-            predicted = float(self.damping * direction.dot(direction) - model.vector.dot(direction))
-            ratio = gained / predicted if predicted > 0 else 1.0
-            self.damping *= max(0.2, 1 - (2 * min(ratio, 10.0) - 1) ** 3)
-            self._growth = 2.0
-            self._fresh = False
-            self.accepted += 1
-            self.rejected_in_a_row = 0
-            return Step(after, theta + step, True)
-        objective.load(theta)
-        self.damping *= self._growth
-        self._growth = min(2 * self._growth, 16.0)
-        self.rejected_in_a_row += 1
-        small = float(direction.norm()) <= 4 * torch.finfo(theta.dtype).eps * (1 + float(theta.norm()))
-        finished = "no step reduces the loss any more" if small or self.rejected_in_a_row >= 40 else None
-        return Step(before, theta, True, finished)
+        return None if factor is None else lambda vector: torch.cholesky_solve(vector[:, None], factor)[:, 0]
 
     def _factor(self, matrix: Tensor) -> Tensor | None:
         """Return the Cholesky factor of A + lambda I, with lambda raised until there is one."""
@@ -129,35 +68,3 @@ class LevenbergMarquardt(Optimizer):
                 return factor
             self.damping = max(10 * self.damping, floor)
         return None
-
-    def _bending(self, objective: Objective, model: Linearization, direction: Tensor, factor: Tensor) -> Tensor:
-        """Return the geodesic acceleration, or zero where it is not small against the direction."""
-        h = self.probe
-        objective.load(model.theta + h * direction)
-        probed = objective.collected()
-        slopes = model.product(direction)
-        curvature = {
-            name: (2 / h) * ((probed[name] - r) / h - slopes[name]) for name, r in model.residuals.items() if r.numel()
-        }
-        acceleration = -0.5 * _solve(factor, model.transposed(curvature))
-        trusted = 2 * acceleration.norm() <= self.bend * direction.norm()  # False for NaN too
-        return acceleration if bool(trusted) else torch.zeros_like(direction)
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the damping and the counters; the model is built again from the parameters."""
-        return {}, {
-            "damping": self.damping,
-            "growth": self._growth,
-            "accepted": self.accepted,
-            "rejected_in_a_row": self.rejected_in_a_row,
-        }
-
-    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        """Set what `state` returned."""
-        self.damping, self._growth = float(numbers["damping"]), float(numbers["growth"])
-        self.accepted, self.rejected_in_a_row = int(numbers["accepted"]), int(numbers["rejected_in_a_row"])
-        self._fresh = False
-
-
-def _solve(factor: Tensor, vector: Tensor) -> Tensor:
-    return torch.cholesky_solve(vector[:, None], factor)[:, 0]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sciml.errors import ArgumentError, closest
+from sciml.training.differential import DenseDifferential, Differential
 from sciml.training.linearization import Linearization, accumulate, keep_heap
 
 __all__ = ["Evaluation", "Objective", "Rows"]
@@ -47,8 +48,9 @@ class Objective(ABC):
     """A nonlinear least-squares problem over a vector of parameters theta.
 
     A subclass holds the parameters and the points at which residuals are taken. It implements `parameters`, `load`,
-    `sizes`, `residuals` and `jacobian`; it overrides `weighted_gradient` where J' r is cheaper than J, `groups` where
-    terms share points, and `resample`, `fresh`, `state`, `restore` where points can be drawn anew.
+    `sizes`, `residuals` and `jacobian`; it overrides `weighted_gradient` and `differential` where products are cheaper
+    than J, `groups` where terms share points, and `resample`, `fresh`, `state`, `restore` where points can be drawn
+    anew.
     """
 
     @property
@@ -84,6 +86,10 @@ class Objective(ABC):
         """Return r_k, and sum_k factors[k] J_k' r_k of shape [P]."""
         residuals, jacobians = self.jacobian(rows)
         return residuals, sum_tensors([factors[name] * (jacobians[name].T @ r) for name, r in residuals.items()])
+
+    def differential(self, rows: Rows | None = None) -> Differential:
+        """Return r_k and products with J_k at the present parameters; valid until they change."""
+        return DenseDifferential(*self.jacobian(rows))
 
     def groups(self) -> Sequence[Sequence[str]]:
         """Return the names of terms that share their points: they are always given the same rows."""

@@ -15,6 +15,7 @@ from sciml.network.jets import record
 from sciml.network.mlp import MLP
 from sciml.network.parameters import flat_parameters, load_flat
 from sciml.network.taylor import InputJet, lift
+from sciml.training.differential import Part, TapeDifferential
 from sciml.training.objective import Objective, Rows, sum_tensors
 
 __all__ = ["FitObjective", "ModuleObjective"]
@@ -140,6 +141,17 @@ class FitObjective(Objective):
         for name, k in outputs.items():
             cotangent[0, :, k] = factors[name] * difference[:, k]
         return {name: difference[:, k] for name, k in outputs.items()}, tape.gradient(cotangent)
+
+    def differential(self, rows: Rows | None = None) -> TapeDifferential:
+        """Return residuals and products with their Jacobian by the tape."""
+        chosen, outputs = self._chosen(rows)
+        value, tape = record(self._module, self._lifted[chosen], self._indices)
+        difference = value[0] - self._y[chosen]
+        cotangent = value.new_zeros((len(outputs), *value.shape))
+        for row, k in enumerate(outputs.values()):
+            cotangent[row, ..., k] = 1
+        residuals = {name: difference[:, k] for name, k in outputs.items()}
+        return TapeDifferential(residuals, [Part(tuple(outputs), tape, cotangent)])
 
 
 class _Residuals(nn.Module):

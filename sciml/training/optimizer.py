@@ -41,6 +41,10 @@ class Optimizer(ABC):
     name: ClassVar[str]
     stochastic: ClassVar[bool] = False
     """Whether the rule may be given a part of the rows."""
+    pace: ClassVar[int] = 25
+    """How many steps come to about the work and the progress of one step of Levenberg-Marquardt."""
+    batch: int | None = None
+    """Rows in all that suit a stochastic rule where the caller leaves the choice to it; None: all of them."""
 
     @abstractmethod
     def step(self, objective: Objective, rows: Rows | None = None) -> Step:

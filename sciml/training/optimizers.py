@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from sciml.errors import ArgumentError, closest
 from sciml.training.adam import Adam
+from sciml.training.bfgs import BFGS
+from sciml.training.broyden import SelfScaledBroyden
+from sciml.training.gauss_newton import GaussNewtonCG
 from sciml.training.gradient_descent import GradientDescent
 from sciml.training.lbfgs import LBFGS
 from sciml.training.levenberg_marquardt import LevenbergMarquardt
 from sciml.training.momentum import Momentum
 from sciml.training.optimizer import Optimizer
+from sciml.training.rmsprop import RMSProp
+from sciml.training.spring import Spring
 
 __all__ = ["make_optimizer", "optimizer_names"]
 
 _TABLE: dict[str, type[Optimizer]] = {
-    kind.name: kind for kind in (LevenbergMarquardt, LBFGS, Adam, Momentum, GradientDescent)
+    kind.name: kind
+    for kind in (
+        LevenbergMarquardt,
+        GaussNewtonCG,
+        SelfScaledBroyden,
+        BFGS,
+        LBFGS,
+        Spring,
+        Adam,
+        RMSProp,
+        Momentum,
+        GradientDescent,
+    )
 }
 
 

@@ -33,7 +33,7 @@ class Trainer:
     objective
         What is minimised; its present parameters are the start.
     optimizer
-        "levenberg-marquardt", "lbfgs", "adam", "momentum", "gradient-descent", or an `Optimizer`.
+        A name of `optimizer_names`, such as "levenberg-marquardt", "ssbroyden", "lbfgs", "adam", or an `Optimizer`.
     tol
         Stop when the loss is at most this, >= 0.
     iterations
