@@ -20,8 +20,6 @@ __all__ = ["Window"]
 
 # Fresh points at which losses are judged; the mean of squares is then known to a few per cent.
 FRESH = 2048
-# First-order rules need many cheap steps where Levenberg-Marquardt takes one.
-CHEAP_STEPS = 25
 
 
 @final
@@ -52,6 +50,7 @@ class Window:
         self.loss = math.inf
         self.record: list[tuple[float, float]] = []
         self._plan = plan
+        self._generator = generator
         self.objective = ForwardObjective(
             ansatz, network, Sampler(ansatz.problem.domain, generator, like.dtype, like.device)
         )
@@ -61,13 +60,9 @@ class Window:
         self._drawn = False
 
     @property
-    def _many(self) -> int:
-        return 1 if self.optimizer.name == "levenberg-marquardt" else CHEAP_STEPS
-
-    @property
     def rounds(self) -> float:
         """Steps so far, in units of one Levenberg-Marquardt step."""
-        return self.steps / self._many
+        return self.steps / self.optimizer.pace
 
     def check(self) -> Evaluation:
         """Return the loss on fresh points."""
@@ -88,7 +83,7 @@ class Window:
         CONVERGED, or why the training ended otherwise; the network then has the state with the least fresh loss.
         """
         unlimited = 2**62 if iterations is None else iterations
-        trainer = Trainer(self.objective, self.optimizer, budget=budget, iterations=unlimited, patience=None)
+        trainer = self._trainer(budget, unlimited)
         if self._drawn:
             # The former window may have changed since, and with it what the points carry.
             self.objective.resample(count=self._levels[self._level])
@@ -130,7 +125,7 @@ class Window:
         return status
 
     def _advance(self, trainer: Trainer) -> None:
-        for _ in range(self._plan.periods[self._level] * self._many):
+        for _ in range(self._plan.periods[self._level] * self.optimizer.pace):
             before = trainer.iteration
             trainer.step()
             self.steps += trainer.iteration - before
@@ -139,10 +134,16 @@ class Window:
 
     def _again(self, trainer: Trainer, budget: float | None, iterations: int) -> Trainer:
         left = None if budget is None else max(budget - trainer.seconds, 1e-3)
+        return self._trainer(left, max(iterations - trainer.iteration, 1))
+
+    def _trainer(self, budget: float | None, iterations: int) -> Trainer:
+        batch = self.optimizer.batch
         return Trainer(
             self.objective,
             self.optimizer,
-            budget=left,
-            iterations=max(iterations - trainer.iteration, 1),
+            budget=budget,
+            iterations=iterations,
+            batch=None if batch is None else max(batch // len(self.objective.sizes()), 16),
+            generator=self._generator,
             patience=None,
         )
