@@ -95,7 +95,8 @@ class FourierEvaluator(Evaluator):
         vectors: Array | None,
     ) -> None:
         self.trajectory, self.form = trajectory, form
-        self.wavenumbers, self.origins, self.vectors = tuple(wavenumbers), tuple(origins), vectors
+        self.wavenumbers, self.origins = tuple(map(np.ascontiguousarray, wavenumbers)), tuple(origins)
+        self.vectors = None if vectors is None else np.ascontiguousarray(vectors)
 
     def evaluate(self, partials: Sequence[Partial], points: np.ndarray) -> np.ndarray:
         """Return the derivatives `partials` at `points` [N, d] as [len(partials), N]."""

@@ -84,8 +84,10 @@ class ExponentialTrajectory(Trajectory):
         forcing: Array,
         degrees: Array,
     ) -> None:
-        self.rates, self.breaks, self.states = rates, breaks, states
-        self.forcing, self.degrees = forcing, degrees
+        # One layout in memory, so that a restored trajectory gives the same bits.
+        self.rates, self.breaks, self.states, self.forcing, self.degrees = map(
+            np.ascontiguousarray, (rates, breaks, states, forcing, degrees)
+        )
         self._offsets = np.concatenate([[0], np.cumsum(degrees)])
         if self.breaks.shape != (len(states) + 1,) or len(forcing) != self._offsets[-1]:
             raise ValueError("breaks, states and forcing of a trajectory do not fit each other")

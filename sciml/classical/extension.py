@@ -114,7 +114,7 @@ def _parities(problem: Problem, coordinate: str, place: float) -> dict[str, int]
         partial, value = solved
         if any(order for i, order in enumerate(partial.orders) if i != axis):
             return None
-        if problem.substituted(value) != 0 and sympy.simplify(problem.substituted(value)) != 0:
+        if not _vanishes(problem, value):
             return None
         orders.setdefault(partial.unknown, []).append(partial.orders[axis])
     result = {}
@@ -126,6 +126,15 @@ def _parities(problem: Problem, coordinate: str, place: float) -> dict[str, int]
             return None
         result[unknown] = 1 if parities == {1} else -1
     return result
+
+
+def _vanishes(problem: Problem, value: sympy.Expr) -> bool:
+    """Whether a formula in the coordinates is zero, asked at random points of the box."""
+    if problem.substituted(value) == 0:
+        return True
+    low, high = np.array(problem.domain.lower), np.array(problem.domain.upper)
+    points = list((low + (high - low) * np.random.default_rng(2).random((SAMPLES, low.size))).T)
+    return bool(np.all(Formula(value, problem).value(points, []) == 0))
 
 
 def _symmetric(

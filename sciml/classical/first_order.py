@@ -190,7 +190,7 @@ def _solve_linear(
     if matrix.has(*leaves):
         raise ProblemError(f"{where} not linear in {what}; solve for them by hand")
     constant: Any = sympy.Matrix([e.subs(dict.fromkeys(leaves, 0)) for e in expressions])
-    if sympy.simplify(matrix.det()) == 0:
+    if sympy.expand(matrix.det()) == 0:
         raise ProblemError(f"{where} not independent: they do not determine {what}")
     if matrix.is_diagonal():
         return [-constant[i] / matrix[i, i] for i in range(len(leaves))]

@@ -23,9 +23,10 @@ Array = NDArray[Any]
 LARGEST_EIGENPROBLEM = 1300  # unknowns: some seconds
 LARGEST_DENSE = 800  # unknowns: factors of Jacobians in a tenth of a second
 SMALL_DENSE = 200  # unknowns: factors for next to nothing
-CHEAP_STEPS = 200  # explicit steps that stability may ask for before an implicit method is preferred, if that is cheap
-STEPS = 1000  # the same if it is not
+STEPS = 1000  # explicit steps that stability may ask for before costly implicit ones are preferred
 LARGEST_GROWTH = 1e6
+NEGLIGIBLE = 1e-3  # fraction of the tolerance below which a mode of a linear system does not matter
+FAILURES = 8  # halvings of a step in a row that show that mean coefficients are no substitute for a Jacobian
 MOST = 5000  # explicit steps after which an implicit method is tried
 
 
@@ -58,22 +59,25 @@ def march(
     # Far beyond what the problem sets: an instability, of the equation or of too few points.
     bound = LARGEST_GROWTH * (np.max(np.abs(start)) + (span[1] - span[0]) * np.max(np.abs(rate(span[0], start))))
 
+    bounded = True
+
     def watch(t: float, y: Array) -> bool:
-        return bool(np.max(np.abs(y)) <= bound)
+        nonlocal bounded
+        bounded = bool(np.max(np.abs(y)) <= bound)
+        return bounded
 
     if linear and system.size <= LARGEST_EIGENPROBLEM:
-        zero = np.zeros_like(start)
         exact = integrate_linear(
-            system.jacobian(span[0], zero).matrix,
-            lambda times: system.rates(times, np.zeros((times.size, start.size))),
+            system.rates,
+            system.jacobian(span[0], np.zeros_like(start)).matrix,
             system.expand,
             span,
             start,
-            tolerance,
+            NEGLIGIBLE * tolerance,
+            system.groups,
         )
         if exact is not None:
             return exact, "exact in time"
-    result, method = None, "Radau IIA of order 13"
     steps = _spectral_radius(rate, span[0], start) * (span[1] - span[0]) / 5
     ways = _ways(system, steps)
     for way in ways:
@@ -97,20 +101,24 @@ def march(
                 clock,
                 groups=system.groups,
                 watch=watch,
-                shortest=1e-5 if mean else 1e-14,
+                failures=FAILURES if mean else 50,
             )
-        if clock.expired or (result is not None and result.end >= span[1]):
+        if clock.expired or not bounded or (result is not None and result.end >= span[1]):
             break
     values = PiecewisePolynomial.constant(span[0], start) if result is None else result
     return values.mapped(system.expand), method
 
 
 def _ways(system: CollocationSystem, steps: float) -> list[str]:
-    """Return the ways to integrate, the most promising first, for a number of steps that stability asks for."""
+    """Return the ways to integrate, the most promising first, for a number of steps that stability asks for.
+
+    An implicit step is one of order 13 whose stages are evaluated together: where the linear algebra costs little it
+    is the better way even for problems that are not stiff.
+    """
     implicit = ["mean"] * system.separable + ["dense"] * (system.size <= LARGEST_DENSE)
-    if steps > (CHEAP_STEPS if system.separable or system.size <= SMALL_DENSE else STEPS):
-        return implicit or ["explicit"]
-    return ["explicit", *implicit]
+    if system.size <= SMALL_DENSE or (steps > STEPS and "dense" in implicit):
+        return implicit
+    return [*implicit, "explicit"] if system.separable else ["explicit", *implicit]
 
 
 def _spectral_radius(rate, t: float, y: Array) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy
 from numpy.typing import NDArray
+from scipy.linalg import lu_factor, lu_solve
 
 from sciml.classical.bases import ChebyshevBasis
 from sciml.classical.exponential_trajectory import ExponentialTrajectory, power_matrix
@@ -23,8 +25,9 @@ Array = NDArray[Any]
 Function = Callable[[Array], Array]
 
 DEGREE = 10  # of the polynomials in time that stand for b
-PIECES = 1000  # of a fit at most
-MISFIT = 1e-3  # of b relative to the tolerance: what is large in b at the boundary is small in y
+PIECES = 200  # of a fit at most
+FAST = 20.0  # abs(rate) * length from which a mode follows its forcing
+MISFIT = 1e-12  # of the polynomials in time relative to the function
 WORST_CONDITION = 1e8  # of the eigenvectors, rows scaled: beyond it they lose too many digits
 
 
@@ -65,11 +68,18 @@ def fit_in_time(function: Function, span: tuple[float, float], tolerance: float)
             done.append((a, b, values))
         else:
             pending += [((a + b) / 2, b), (a, (a + b) / 2)]
-    return PiecewisePolynomial(np.array([span[0], *(b for _, b, _ in done)]), np.array([v for _, _, v in done]))
+    breaks = np.array([span[0], *(b for _, b, _ in done)])
+    return PiecewisePolynomial(breaks, np.array([values for _, _, values in done]))
 
 
-def integrate_modal(rates: Array, forcing: PiecewisePolynomial, to_modes: Array, w: Array) -> ExponentialTrajectory:
+def integrate_modal(
+    rates: Array, forcing: PiecewisePolynomial, to_modes: Array, w: Array, negligible: Array
+) -> ExponentialTrajectory:
     """Integrate w' = rates * w + to_modes @ b(t) from w, exactly for a piecewise polynomial b.
+
+    A fast mode follows its forcing along a polynomial in each piece; what differs from that decays or oscillates by
+    itself. Where the difference is negligible it is removed: multiplied by the rate, rounding errors would be the
+    largest part of a time derivative.
 
     Parameters
     ----------
@@ -77,22 +87,26 @@ def integrate_modal(rates: Array, forcing: PiecewisePolynomial, to_modes: Array,
     forcing : b, with values in R^m.
     to_modes : [n, m].
     w : initial state [n].
+    negligible : amplitudes that do not matter, shape [n].
     """
     count = forcing.nodal.shape[1]
     coefficients = ChebyshevBasis(count).coefficients(forcing.nodal, axis=1)
-    # Trailing coefficients of the size of rounding errors are none.
+    # Coefficients of the size of rounding errors are none.
     coefficients[np.abs(coefficients) < 1e-15 * np.max(np.abs(coefficients), axis=(0, 1))] = 0.0
     powers = np.einsum("jp,kpm,nm->kjn", power_matrix(count), coefficients, to_modes, optimize=True)
     used = np.nonzero(np.any(powers, axis=(0, 2)))[0]
     count = used[-1] + 1 if used.size else 0
-    pieces = len(forcing.nodal)
-    states = np.zeros((pieces, w.size), dtype=complex)
-    flat = powers[:, :count].reshape(-1, w.size)
-    trajectory = ExponentialTrajectory(rates, forcing.breaks, states, flat, np.full(pieces, count))
-    states[0] = w
-    for k in range(1, pieces):
-        # Just before the break, so that the earlier slab answers.
-        states[k] = trajectory.within(k - 1, forcing.breaks[k : k + 1] - forcing.breaks[k - 1])[0]
+    states = np.zeros((len(forcing.nodal), w.size), dtype=complex)
+    degrees = np.full(len(states), count)
+    trajectory = ExponentialTrajectory(rates, forcing.breaks, states, powers[:, :count].reshape(-1, w.size), degrees)
+    for k, length in enumerate(np.diff(forcing.breaks)):
+        states[k] = w
+        fast = np.abs(rates) * length > FAST
+        followed = np.zeros(int(fast.sum()), dtype=complex)
+        for j in range(count):
+            followed -= math.factorial(j) * powers[k, j, fast] / (length**j * rates[fast] ** (j + 1))
+        states[k, fast] = np.where(np.abs(w[fast] - followed) <= negligible[fast], followed, w[fast])
+        w = trajectory.within(k, np.array([length]))[0]
     return trajectory
 
 
@@ -107,7 +121,7 @@ class ModalTrajectory(Trajectory):
     """
 
     def __init__(self, modes: ExponentialTrajectory, basis: Array, offset: PiecewisePolynomial) -> None:
-        self.modes, self.basis, self.offset = modes, basis, offset
+        self.modes, self.basis, self.offset = modes, np.ascontiguousarray(basis), offset
 
     @property
     def start(self) -> float:
@@ -141,22 +155,27 @@ class ModalTrajectory(Trajectory):
 
 
 def integrate_linear(
+    rates: Callable[[Array, Array], Array],
     matrix: Array,
-    forcing: Function,
     expand: Callable[[Array, Array], Array],
     span: tuple[float, float],
     y: Array,
     tolerance: float,
+    groups: Array,
 ) -> ModalTrajectory | None:
-    """Integrate y' = matrix y + forcing(t) and return the trajectory of expand(t, y).
+    """Integrate y' = matrix y + b(t) and return the trajectory of expand(t, y).
+
+    Boundary values make b large at a few points, and its modes cancel each other to many digits. So a function r(t)
+    with (matrix - shift) r = -b, smooth in space and time, is split off; the modes of y - r are forced by shift r - r'.
 
     Parameters
     ----------
+    rates : times [T] and states [T, n] to matrix y + b, [T, n].
     matrix : [n, n].
-    forcing : times [T] to [T, n].
     expand : affine map (times [T], states [T, n]) to [T, m] with a constant linear part.
     span, y : first and last time, initial state [n].
-    tolerance : relative misfit of what depends on time.
+    tolerance : relative size of what may be neglected in a field.
+    groups : number of the field, 0, 1, ..., to which each component of y belongs, shape [n].
 
     Returns
     -------
@@ -164,18 +183,30 @@ def integrate_linear(
     """
     if not np.all(np.isfinite(matrix)):
         return None
-    rates, vectors = np.linalg.eig(matrix)
+    eigenvalues, vectors = np.linalg.eig(matrix)
     scaled = vectors / np.maximum(np.max(np.abs(vectors), axis=1, keepdims=True), 1e-300)
     if not np.linalg.cond(scaled) < WORST_CONDITION:
         return None
+    shift = 1 / (span[1] - span[0]) + max(float(np.max(np.real(eigenvalues))), 0.0)
+    factors = lu_factor(shift * np.eye(y.size) - matrix)
+
+    def follower(times: Array) -> Array:
+        r = np.zeros((times.size, y.size))
+        for _ in range(2):  # the second time it is a step of iterative refinement
+            r = r + np.asarray(lu_solve(factors, (rates(times, r) - shift * r).T)).T
+        return r
+
+    follow = fit_in_time(follower, span, MISFIT)
+    source = PiecewisePolynomial(follow.breaks, shift * follow.nodal - follow.differentiated().nodal)
     inverse = np.linalg.inv(vectors)
-    pieces = fit_in_time(forcing, span, MISFIT * tolerance)
-    modes = integrate_modal(rates, pieces, inverse, inverse @ y)
-    start = np.array([span[0]])
-    zero, unit = np.zeros((1, y.size)), np.eye(y.size)
-    linear = (expand(np.full(y.size, span[0]), unit) - expand(start, zero)).T
-
-    def offset(times: Array) -> Array:
-        return expand(times, np.zeros((times.size, y.size)))
-
-    return ModalTrajectory(modes, linear @ vectors, fit_in_time(offset, span, MISFIT * tolerance))
+    # A mode is negligible if in at least one field it is: a displacement of no size may have a large velocity.
+    negligible = np.zeros(y.size)
+    for group in range(groups.max() + 1):
+        mine = groups == group
+        size = max(np.max(np.abs(y[mine])), np.max(np.abs(follow.nodal[..., mine])))
+        shape = np.max(np.abs(vectors[mine]), axis=0)
+        negligible = np.maximum(negligible, tolerance * size / np.maximum(shape, 1e-300))
+    modes = integrate_modal(eigenvalues, source, inverse, inverse @ (y - follow.nodal[0, 0]), negligible)
+    start, unit = np.array([span[0]]), np.eye(y.size)
+    linear = (expand(np.full(y.size, span[0]), unit) - expand(start, np.zeros((1, y.size)))).T
+    return ModalTrajectory(modes, linear @ vectors, follow.mapped(expand))

@@ -181,7 +181,7 @@ def integrate_radau(
     groups: Array | None = None,
     floor: float = 1e-2,
     watch: Callable[[float, Array], bool] | None = None,
-    shortest: float = 1e-14,
+    failures: int = 50,
     stages: int = STAGES,
 ) -> PiecewisePolynomial | None:
     """Integrate a stiff system y' = f(t, y) with adapted steps.
@@ -200,7 +200,7 @@ def integrate_radau(
         By default each component is one.
     floor : a field smaller than this fraction of its largest size so far is measured by that.
     watch : stops the integration where it returns False for an accepted (t, y).
-    shortest : fraction of the interval; shorter steps end the integration.
+    failures : halvings in a row, because the stage equations were not solved, that end the integration.
     stages : s; the order is 2 s - 1.
 
     Returns
@@ -213,13 +213,13 @@ def integrate_radau(
     tableau = radau_tableau(stages)
     newton = _Stages(rates, linearise, tableau)
     largest, speed = np.zeros(groups.max() + 1), _sizes(rates(np.array([t]), y[None]), groups)
-    breaks, nodal, rejected = [t], [], False
+    breaks, nodal, rejected, failed = [t], [], False, 0
     h, previous = _first_step(rates, span, y, tolerance), None
     while t < end:
         h = min(h, end - t)
         last = end - t - h < 1e-12 * (end - span[0])
         h = end - t if last else h
-        if h < max(shortest * (end - span[0]), 1e-15 * abs(t)) or clock.expired:
+        if h < 1e-14 * max(end - span[0], abs(t)) or failed > failures or clock.expired:
             break
         guess = np.zeros((stages, y.size)) if previous is None else previous(h)
         start = h * speed if previous is None and not nodal else 0.0 * speed
@@ -227,13 +227,14 @@ def integrate_radau(
         z = newton.solve(t, y, h, guess, scale, 0.02 * tolerance)
         if z is None:
             if newton.fresh:
-                h, previous, rejected = h / 2, None, True
+                h, previous, rejected, failed = h / 2, None, True, failed + 1
             else:
                 newton.refresh(t, y)
             continue
         values = np.concatenate([y[None], y + z])
         scale = _scales(values, groups, floor * largest)
         tails = np.sqrt(np.mean((tableau.highest @ values / scale) ** 2, axis=1))
+        failed = 0
         error = max(tails[1], 0.1 * tails[0])
         factor = 0.85 * (tolerance / max(error, 1e-300)) ** (1 / stages)
         if error > tolerance:

@@ -26,13 +26,14 @@ class Schedule:
     ----------
     tolerance : of the time steps.
     resolved : whether the last attempt resolved the solution in space; set by the user of the schedule.
+    paired : whether the last attempt was finer in time too than the one before.
     """
 
     def __init__(self, size: int, largest: int, rtol: float, growth: float = 2.0) -> None:
         self.size, self.largest, self.rtol, self.growth = size, largest, rtol, growth
         self.tolerance = max(rtol / 2, 16 * FINEST)
-        self.resolved = False
-        self._started = self._both = False
+        self.resolved = self.paired = False
+        self._started = False
 
     @property
     def last(self) -> bool:
@@ -53,10 +54,10 @@ class Schedule:
         near = estimate is not None and estimate <= NEAR * self.rtol
         grow = self.growth if not self.resolved else min(1.5, self.growth)
         self.size = min(max(int(self.size * grow), self.size + 1), self.largest)
-        if not (self.resolved or near or self._both):
+        if not (self.resolved or near or self.paired):
             return False
         # Where both were refined and the results still differ, the missing factor is made up at once.
-        missing = self.rtol / estimate if self._both and self.resolved and estimate else 1.0
+        missing = self.rtol / estimate if self.paired and self.resolved and estimate else 1.0
         self.tolerance = max(self.tolerance * min(FACTOR, missing), FINEST)
-        self._both = True
+        self.paired = True
         return True

@@ -96,7 +96,8 @@ def _side(problem: Problem, form: FirstOrderForm, condition: Condition, name: st
     plain = expression.xreplace({vocabulary.expression(p): leaf for p, leaf in zip(partials, leaves, strict=True)})
     weights = [0.0] * (1 + max(p.orders[index] for p in partials))
     for partial, leaf in zip(partials, leaves, strict=True):
-        slope = sympy.N(sympy.simplify(sympy.diff(plain, leaf)), 17)
+        slope = sympy.diff(plain, leaf)
+        slope = sympy.N(slope if slope.is_number else sympy.simplify(slope), 17)
         if not slope.is_number:
             raise _refusal(condition, "it is not linear with constant coefficients")
         weights[partial.orders[index]] = float(slope)

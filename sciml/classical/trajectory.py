@@ -52,7 +52,8 @@ class PiecewisePolynomial(Trajectory):
     """
 
     def __init__(self, breaks: Array, nodal: Array) -> None:
-        self.breaks, self.nodal = np.asarray(breaks, dtype=float), np.asarray(nodal)
+        # One layout in memory, so that a restored trajectory gives the same bits.
+        self.breaks, self.nodal = np.ascontiguousarray(breaks, dtype=float), np.ascontiguousarray(nodal)
         if self.nodal.ndim != 3 or self.breaks.shape != (self.nodal.shape[0] + 1,):
             raise ValueError(f"{self.breaks.shape} breaks do not fit values of shape {self.nodal.shape}")
         self._basis = ChebyshevBasis(self.nodal.shape[1])
@@ -102,6 +103,11 @@ class PiecewisePolynomial(Trajectory):
     def reversed(self) -> PiecewisePolynomial:
         """Return the trajectory in the negative time."""
         return PiecewisePolynomial(-self.breaks[::-1], self.nodal[::-1, ::-1])
+
+    def differentiated(self) -> PiecewisePolynomial:
+        """Return the derivative."""
+        scale = 2 / np.diff(self.breaks)[:, None, None]
+        return PiecewisePolynomial(self.breaks, scale * (self._basis.derivative(1) @ self.nodal))
 
     def mapped(self, function: Callable[[Array, Array], Array]) -> PiecewisePolynomial:
         """Return the trajectory of `function(times [T], values [T, n]) -> [T, m]`, formed at the nodes."""
