@@ -20,7 +20,7 @@ from sciml.notation import (
     to_latex,
     to_text,
 )
-from sciml.notation.arithmetic import check
+from sciml.notation.arithmetic import check, real
 
 FIELD = Vocabulary(("x", "t"), ("u", "v"), ("nu", "d", "E"), {"k": ("x",), "f": ("u",), "g": ("u", "v")})
 TRAJECTORY = Vocabulary(("t",), ("x", "y"), ("a", "beta"))
@@ -86,6 +86,7 @@ def tree(draw: random.Random, words: Vocabulary, depth: int) -> Any:
             if when.has(sympy.Piecewise):
                 return parts[0]
             made = sympy.Piecewise((parts[0], when), (parts[1], True))
+        made = real(made)
         check(made)
     except (NotationError, TypeError, ValueError, ZeroDivisionError):
         return leaf(draw, words)

@@ -139,7 +139,7 @@ def apply(name: str, entry: Entry, arguments: Sequence[Part]) -> Part:
     depth = _deepest(arguments) + entry.cost
     if depth > _DEEPEST:
         raise NotationError("functions are nested too deeply")
-    return _finished(entry.build(*(part.expression for part in arguments)), value, depth)
+    return _finished(real(entry.build(*(part.expression for part in arguments))), value, depth)
 
 
 def compare(operands: Sequence[Part], relations: Sequence[str]) -> Part:
@@ -197,6 +197,11 @@ def derive(part: Part, variables: Sequence[sympy.Expr]) -> Part:
     if expression.has(sympy.DiracDelta):
         raise NotationError("the derivative of a step has no value at the step")
     return _finished(expression, None, part.depth)
+
+
+def real(expression: Any) -> Any:
+    """Replace re(X) by X: SymPy does not know that a derivative is real, and writes abs(exp(u_x)) as exp(re(u_x))."""
+    return expression.replace(sympy.re, lambda argument: argument) if expression.has(sympy.re) else expression
 
 
 def _jumps(choice: sympy.Piecewise, variable: sympy.Expr) -> bool:
