@@ -49,7 +49,9 @@ def leaf(draw: random.Random, words: Vocabulary) -> Any:
     if kind == 6:
         return sympy.Rational(draw.randint(-12, 12), draw.choice((1, 1, 2, 3, 7)))
     digits = draw.choice((1, 3, 17))
-    return draw.choice([sympy.pi, sympy.E, sympy.Float(float(f"{draw.gauss(0, 1):.{digits}g}e{draw.randint(-9, 9)}"))])
+    return draw.choice(
+        [sympy.pi, sympy.E, sympy.Float(float(f"{draw.gauss(0, 10 ** draw.randint(-9, 9)):.{digits}g}"))]
+    )
 
 
 def condition(draw: random.Random, words: Vocabulary, depth: int) -> Any:
