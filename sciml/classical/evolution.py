@@ -20,8 +20,9 @@ from sciml.classical.first_order import FirstOrderForm, first_order_form, initia
 from sciml.classical.marching import march
 from sciml.classical.modal import has_constant_linear_rates
 from sciml.classical.refinement import Attempt, Ladder, Progress, refine
-from sciml.classical.schedule import Schedule
+from sciml.classical.schedule import Elements, Points, Schedule
 from sciml.classical.sides import sides_of
+from sciml.classical.spaces import Mesh, PeriodicMesh
 from sciml.classical.trajectory import Trajectory
 from sciml.errors import ProblemError
 from sciml.solution import Solution
@@ -34,8 +35,8 @@ __all__ = ["solve_evolution"]
 Array = NDArray[Any]
 
 MODES = {1: 16384, 2: 512, 3: 64}  # largest number of points of a period, by number of space coordinates
-POINTS = {1: 384, 2: 160, 3: 20}  # largest number of collocation points along a coordinate
-STEEP_POINTS = 192  # the same for four or more conditions along it: higher derivatives lose digits
+POINTS = {1: 640, 2: 160, 3: 20}  # largest number of collocation points along a coordinate
+BEAM_POINTS = 192  # the same for linear equations of fourth order: higher derivatives lose digits
 
 
 class _EvolutionLadder(Ladder):
@@ -71,7 +72,8 @@ class _FourierLadder(_EvolutionLadder):
     ) -> None:
         super().__init__(problem, form, initial)
         self.split, self.extensions, self.rtol = split, extensions, rtol
-        self.schedule = Schedule(32, MODES[self.dimension], rtol)
+        self.space = Points(32, MODES[self.dimension], 2.0)
+        self.schedule = Schedule(self.space, rtol)
 
     def climb(self, estimate: float | None, clock: Clock) -> Attempt | None:
         """Solve with more modes, skipping numbers of them that turn out to be far too small."""
@@ -79,10 +81,10 @@ class _FourierLadder(_EvolutionLadder):
             refines = self.schedule.advance(estimate)
             if refines is None:
                 return None
-            size = 2 * int(scipy.fft.next_fast_len((self.schedule.size + 1) // 2, real=True))  # pyright: ignore
+            size = 2 * int(scipy.fft.next_fast_len((self.space.size + 1) // 2, real=True))  # pyright: ignore
             system = FourierSystem(self.problem, self.form, self.split, self.extensions, [size] * self.dimension)
             start = system.initial(self.problem, self.initial)
-            limit = np.inf if self.schedule.last else max(1e-3, 100 * self.rtol)
+            limit = np.inf if self.space.last else max(1e-3, 100 * self.rtol)
             worst = system.tail(start)
             if worst > limit:
                 continue
@@ -118,7 +120,7 @@ class _FourierLadder(_EvolutionLadder):
 
 
 class _CollocationLadder(_EvolutionLadder):
-    """More and more collocation points, with an explicit or implicit Runge-Kutta method of high order in time."""
+    """More and more collocation points, with Runge-Kutta methods of high order in time, or exact in time."""
 
     method = "polynomial collocation"
 
@@ -126,38 +128,55 @@ class _CollocationLadder(_EvolutionLadder):
         super().__init__(problem, form, initial)
         self.rtol, self.sides = rtol, sides_of(problem, form)
         self.linear = has_constant_linear_rates(problem, form)
-        steep = any(problem.order(u, c) > 3 for u in problem.unknowns for c in problem.space)
-        largest = min(POINTS[self.dimension], STEEP_POINTS if steep else 10**9)
-        self.schedule = Schedule(12 if self.dimension > 1 else 16, largest, rtol, growth=1.5)
+        # The eigenvectors of a beam lose more digits on small elements than its waves gain there.
+        beam = self.linear and any(problem.order(u, c) > 3 for u in problem.unknowns for c in problem.space)
+        largest = BEAM_POINTS if beam else POINTS[self.dimension]
+        if self.dimension == 1 and not problem.periodic and not beam:
+            self.space: Points | Elements = Elements(*problem.domain.interval(problem.space[0]), rtol, largest)
+        else:
+            self.space = Points(12 if self.dimension > 1 else 16, largest, 1.5)
+        self.schedule = Schedule(self.space, rtol)
 
     def climb(self, estimate: float | None, clock: Clock) -> Attempt | None:
         """Solve with more points, skipping numbers of them with which the discrete system is not even stable."""
-        # Eigenvectors lose some digits: where both results were resolved and differ, steps are tried instead.
-        self.linear = self.linear and not (self.schedule.paired and self.schedule.resolved)
         while True:
             refines = self.schedule.advance(estimate)
             if refines is None:
                 return None
-            size = self.schedule.size
-            system = CollocationSystem(self.problem, self.form, self.sides, [size] * self.dimension)
+            system = CollocationSystem(self.problem, self.form, self.sides, self._meshes())
             trajectory, scheme = march(
                 system, self.span, system.initial(self.initial), self.schedule.tolerance, clock, linear=self.linear
             )
-            times = trajectory.start + (trajectory.end - trajectory.start) * np.linspace(0.0, 1.0, 33)
-            tails = [system.tail(coefficients) for coefficients in trajectory.values(times)]
             failure = self.failure(trajectory, clock)
-            # Shortly before the end of a solution that ceases to exist it must be resolved, or it is not its end.
-            self.schedule.resolved = max(tails[:30] if failure else tails) <= self.rtol
-            if failure and not self.schedule.resolved and not self.schedule.last and not clock.expired:
+            self._judge(system, trajectory, bool(failure))
+            if failure and not self.schedule.resolved and not self.space.last and not clock.expired:
                 continue
             self.method = f"polynomial collocation, {scheme}"
             return Attempt(
                 CollocationEvaluator(trajectory, self.form, system.meshes, system.orders),
-                {"points": size, "tolerance": self.schedule.tolerance},
+                {"points": self.space.size, "tolerance": self.schedule.tolerance},
                 system.size,
                 refines,
                 failure,
             )
+
+    def _meshes(self) -> list[Mesh | PeriodicMesh]:
+        if isinstance(self.space, Elements):
+            return [Mesh(self.space.breakpoints, self.space.count)]
+        intervals = [self.problem.domain.interval(name) for name in self.problem.space]
+        # An odd number of equispaced points has as many sines as cosines.
+        return [
+            PeriodicMesh(*ends, self.space.size | 1) if name in self.problem.periodic else Mesh(ends, self.space.size)
+            for name, ends in zip(self.problem.space, intervals, strict=True)
+        ]
+
+    def _judge(self, system: CollocationSystem, trajectory: Trajectory, failed: bool) -> None:
+        """Tell the schedule how well space was resolved; shortly before a failure it must be, or it is none."""
+        times = trajectory.start + (trajectory.end - trajectory.start) * np.linspace(0.0, 0.9 if failed else 1.0, 33)
+        tails = [system.tails(coefficients) for coefficients in trajectory.values(times)]
+        self.schedule.resolved = max(float(along.max()) for moment in tails for along in moment) <= self.rtol
+        if isinstance(self.space, Elements):
+            self.space.tails = np.max([moment[0] for moment in tails], axis=0)
 
 
 def solve_evolution(
@@ -165,8 +184,9 @@ def solve_evolution(
 ) -> Solution:
     """Solve an evolution equation on a box.
 
-    Fourier modes where every coordinate is periodic or its sides allow odd or even reflection and what is stiff is
-    linear with constant coefficients; polynomials otherwise. Space and time are refined until two results agree.
+    Fourier modes where every coordinate is periodic or continued by reflection at its sides, if what is stiff is
+    linear with constant coefficients; polynomials on adapted elements otherwise. Space and time are refined until two
+    results agree.
 
     Parameters
     ----------
@@ -195,11 +215,21 @@ def solve_evolution(
             "method='fourier' needs periodicity, or sides with odd or even reflection that the equations share, but "
             f"the solution has no such continuation in {names}; use 'collocation'"
         )
-    if method == "fourier" or (method == "auto" and closed and split.exponential):
+    if method == "fourier" or (method == "auto" and closed and _suits_fourier(problem, split)):
         ladder: Ladder = _FourierLadder(problem, form, initial, split, found, rtol)
     else:
         ladder = _CollocationLadder(problem, form, initial, rtol)
     return refine(problem, ladder, rtol=rtol, clock=clock, progress=progress)
+
+
+def _suits_fourier(problem: Problem, split: SemilinearSplit) -> bool:
+    """Whether Fourier modes are better than elements for a problem that has a periodic continuation.
+
+    Not for nonlinear problems in one coordinate with sides: elements put their points where layers are.
+    """
+    forced = not problem.vocabulary.partials(*split.rests)
+    sides = any(name not in problem.periodic for name in problem.space)
+    return split.exponential and (forced or not sides or len(problem.space) > 1)
 
 
 def _check_conditions(problem: Problem) -> None:

@@ -40,17 +40,15 @@ class CollocationSystem:
     ----------
     problem, form : the equations.
     sides : the boundary conditions of the coordinates that are not periodic.
-    shape : number of collocation points along each space coordinate.
+    meshes : one for each space coordinate.
     """
 
-    def __init__(self, problem: Problem, form: FirstOrderForm, sides: Sequence[Side], shape: Sequence[int]) -> None:
-        self.problem, self.form, self.shape = problem, form, tuple(shape)
-        self.dimension = len(shape)
-        self.meshes = [
-            PeriodicMesh(*problem.domain.interval(c), n) if c in problem.periodic
-            else Mesh(problem.domain.interval(c), n)
-            for c, n in zip(problem.space, shape, strict=True)
-        ]  # fmt: skip
+    def __init__(
+        self, problem: Problem, form: FirstOrderForm, sides: Sequence[Side], meshes: Sequence[Mesh | PeriodicMesh]
+    ) -> None:
+        self.problem, self.form, self.meshes = problem, form, tuple(meshes)
+        self.shape = tuple(mesh.size for mesh in meshes)
+        self.dimension = len(meshes)
         self.sides = {
             (u, axis): [side for side in sides if side.unknown == u and side.axis == axis]
             for u in problem.unknowns
@@ -146,29 +144,35 @@ class CollocationSystem:
         """Return the spaces along the coordinates of each component."""
         return [tuple(self.spaces[c.unknown, axis] for axis in range(self.dimension)) for c in self.form.components]
 
-    def tail(self, coefficients: Array) -> float:
-        """Size of the highest functions relative to the norm of the unknowns, for flat coefficients."""
-        high, total, start = np.zeros(self.dimension), 0.0, 0
+    def tails(self, coefficients: Array) -> list[Array]:
+        """For each coordinate and element the relative size of the highest functions, for flat coefficients.
+
+        Relative to the norm of all unknowns over the box.
+        """
+        high = [np.zeros(mesh.elements) for mesh in self.meshes]
+        total, start = 0.0, 0
         for component, spaces in zip(self.form.components, self.component_spaces(), strict=True):
             shape = tuple(space.size for space in spaces)
             field = coefficients[start : start + int(np.prod(shape))].reshape(shape)
             start += field.size
             if any(component.orders):
                 continue
-            on_points = [space.matrix(mesh.points).toarray() for space, mesh in zip(spaces, self.meshes, strict=True)]
-            weights = [mesh.weights for mesh in self.meshes]
-            for axis in range(self.dimension):
+            # Matrices to values at the points, weighted so that sums of squares are integrals.
+            weighted = [
+                self._table(component.unknown, axis, 0) * np.sqrt(mesh.weights)[:, None]
+                for axis, mesh in enumerate(self.meshes)
+            ]
+            for axis, space in enumerate(spaces):
                 values = field
                 for other in range(self.dimension):
-                    if other != axis:
-                        scaled = on_points[other] * np.sqrt(weights[other])[:, None]
-                        values = apply(scaled, values, other)
-                ((indices, norms),) = spaces[axis].tails()
-                high[axis] += np.sum((np.moveaxis(values, axis, -1)[..., indices] * norms) ** 2)
+                    values = values if other == axis else apply(weighted[other], values, other)
+                values = np.moveaxis(values, axis, -1)
+                for element, (indices, norms) in enumerate(space.tails()):
+                    high[axis][element] += np.sum((values[..., indices] * norms) ** 2)
             for axis in range(self.dimension):
-                field = apply(on_points[axis] * np.sqrt(weights[axis])[:, None], field, axis)
+                field = apply(weighted[axis], field, axis)
             total += float(np.sum(field**2))
-        return float(np.sqrt(high.max() / total)) if total > 0 else 0.0
+        return [np.sqrt(h / total) if total > 0 else h for h in high]
 
     def _solve_conditions(self) -> tuple[dict[tuple[str, int], Array], dict[tuple[str, int], Array]]:
         """For each unknown and coordinate the maps from point values, and from right-hand sides, to coefficients."""

@@ -137,7 +137,7 @@ def integrate_exponential(
     t0, t1 = span
     if nonlinear is None or scheme is None:
         return ExponentialTrajectory(rates, np.array([t0, t1]), y[None], np.zeros((0, y.size), complex), np.array([0]))
-    slabs = _Slabs(rates, t0, y, 4 * tolerance)
+    slabs = _Slabs(rates, t0, y, 4 * tolerance, 1e-9 * (t1 - t0))
     level, position, end = 6, 0, 2**DEEPEST
     n = nonlinear(t0, y)
     while position < end:
@@ -175,8 +175,8 @@ def integrate_exponential(
 class _Slabs:
     """Collects half steps of equal length and turns them into slabs with polynomials of N."""
 
-    def __init__(self, rates: Array, t: float, y: Array, tolerance: float) -> None:
-        self.rates, self.tolerance = rates, tolerance
+    def __init__(self, rates: Array, t: float, y: Array, tolerance: float, moment: float) -> None:
+        self.rates, self.tolerance, self.moment = rates, tolerance, moment
         self.breaks, self.states, self.forcing = [t], [], []
         self.size = float(np.linalg.norm(y))
         self._h = 0.0
@@ -200,7 +200,7 @@ class _Slabs:
         if self._n:
             self._flush()
         if not self.states:
-            self.breaks.append(float(np.nextafter(self.breaks[0], np.inf)))
+            self.breaks.append(self.breaks[0] + self.moment)
             self.states.append(self._y[0])
             self.forcing.append(np.zeros((0, self.rates.size), dtype=complex))
         if end is not None:

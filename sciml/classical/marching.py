@@ -24,7 +24,8 @@ LARGEST_EIGENPROBLEM = 1300  # unknowns: some seconds
 LARGEST_DENSE = 800  # unknowns: factors of Jacobians in a tenth of a second
 SMALL_DENSE = 200  # unknowns: factors for next to nothing
 STEPS = 1000  # explicit steps that stability may ask for before costly implicit ones are preferred
-LARGEST_GROWTH = 1e6
+IMPLICIT_STEPS = 3000  # at most
+LARGEST_GROWTH = 1e6  # of the values beyond what the problem sets
 NEGLIGIBLE = 1e-3  # fraction of the tolerance below which a mode of a linear system does not matter
 FAILURES = 8  # halvings of a step in a row that show that mean coefficients are no substitute for a Jacobian
 MOST = 5000  # explicit steps after which an implicit method is tried
@@ -102,10 +103,11 @@ def march(
                 groups=system.groups,
                 watch=watch,
                 failures=FAILURES if mean else 50,
+                steps=IMPLICIT_STEPS,
             )
         if clock.expired or not bounded or (result is not None and result.end >= span[1]):
             break
-    values = PiecewisePolynomial.constant(span[0], start) if result is None else result
+    values = PiecewisePolynomial.constant(span, start) if result is None else result
     return values.mapped(system.expand), method
 
 

@@ -131,7 +131,7 @@ class _OrdinaryLadder(Ladder):
                 self._rates, self._jacobian, self.span, self.initial, tolerance, clock, groups=groups, floor=FLOOR**2
             )
         if trajectory is None:
-            return PiecewisePolynomial.constant(self.span[0], self.initial)
+            return PiecewisePolynomial.constant(self.span, self.initial)
         return trajectory
 
     def _rates(self, times: Array, states: Array) -> Array:

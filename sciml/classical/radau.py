@@ -182,6 +182,7 @@ def integrate_radau(
     floor: float = 1e-2,
     watch: Callable[[float, Array], bool] | None = None,
     failures: int = 50,
+    steps: int = 100_000,
     stages: int = STAGES,
 ) -> PiecewisePolynomial | None:
     """Integrate a stiff system y' = f(t, y) with adapted steps.
@@ -201,6 +202,7 @@ def integrate_radau(
     floor : a field smaller than this fraction of its largest size so far is measured by that.
     watch : stops the integration where it returns False for an accepted (t, y).
     failures : halvings in a row, because the stage equations were not solved, that end the integration.
+    steps : most steps.
     stages : s; the order is 2 s - 1.
 
     Returns
@@ -219,7 +221,7 @@ def integrate_radau(
         h = min(h, end - t)
         last = end - t - h < 1e-12 * (end - span[0])
         h = end - t if last else h
-        if h < 1e-14 * max(end - span[0], abs(t)) or failed > failures or clock.expired:
+        if h < 1e-14 * max(end - span[0], abs(t)) or failed > failures or len(nodal) >= steps or clock.expired:
             break
         guess = np.zeros((stages, y.size)) if previous is None else previous(h)
         start = h * speed if previous is None and not nodal else 0.0 * speed

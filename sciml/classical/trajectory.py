@@ -95,10 +95,10 @@ class PiecewisePolynomial(Trajectory):
         return cls(arrays["breaks"], arrays["nodal"])
 
     @classmethod
-    def constant(cls, time: float, value: Array) -> PiecewisePolynomial:
-        """Return the trajectory that rests at one value, known at one time only."""
-        after = np.nextafter(time, np.inf)
-        return cls(np.array([time, after]), np.stack([value, value])[None])
+    def constant(cls, span: tuple[float, float], value: Array) -> PiecewisePolynomial:
+        """Return the trajectory that rests at one value for a moment from the start of a span."""
+        moment = span[0] + 1e-9 * (span[1] - span[0])
+        return cls(np.array([span[0], moment]), np.stack([value, value])[None])
 
     def reversed(self) -> PiecewisePolynomial:
         """Return the trajectory in the negative time."""
