@@ -62,11 +62,13 @@ def _compare(arguments: Arguments) -> int:
     problem.check_forward()
     from sciml.comparison import compare, reference
     from sciml.report import describe_problem, json_text, results_directory, title, versions, write_json
+    from sciml.threads import fitting_threads
 
     budget = arguments.get("budget", BUDGET)
     with (
         results_directory(arguments.get("out") or f"runs/{directory_name(problem)}") as directory,
         redirect_stdout(sys.stderr if arguments.get("json") else sys.stdout),
+        fitting_threads(),
     ):
         print(describe_problem(problem), flush=True)
         with Progress("reference") as progress:

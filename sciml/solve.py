@@ -112,12 +112,14 @@ def _solve(arguments: Arguments, argv: Sequence[str]) -> int:
     problem = requested_problem(arguments)
     problem.check_forward()
     from sciml.report import Results, describe_problem, failure, json_text, results_directory
+    from sciml.threads import fitting_threads
 
     seed, stdout = arguments.get("seed", SEED), sys.stdout
     # With --json stdout belongs to the one object; what a person reads goes to stderr.
     with (
         results_directory(arguments.get("out") or f"runs/{directory_name(problem)}") as directory,
         redirect_stdout(sys.stderr if arguments.get("json") else stdout),
+        fitting_threads(),
     ):
         print(describe_problem(problem), flush=True)
         try:
@@ -156,9 +158,8 @@ def solution_of(problem: Problem, method: str, arguments: Arguments) -> Solution
         with Progress("classical") as progress:
             return classical.solve(problem, budget=options.get("budget"), progress=progress, **tolerance)
     from sciml import pinn
-    from sciml.threads import fitting_threads
 
-    with fitting_threads(), Progress("network") as progress:
+    with Progress("network") as progress:
         return pinn.solve(problem, seed=arguments.get("seed", SEED), progress=progress, **options)
 
 

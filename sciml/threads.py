@@ -19,8 +19,9 @@ PROBE = 0.1
 
 @contextmanager
 def fitting_threads() -> Iterator[int]:
-    """Use one torch thread while the other cores are busy, and as many as torch chose otherwise; gives the number."""
+    """Use one thread in torch and BLAS while the other cores are busy, else as many as torch chose; gives the number."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     try:
@@ -28,7 +29,9 @@ def fitting_threads() -> Iterator[int]:
             torch.set_num_threads(1)
         else:
             torch.set_num_threads(before)
-        yield torch.get_num_threads()
+        number = torch.get_num_threads()
+        with threadpool_limits(number, user_api="blas"):
+            yield number
     finally:
         torch.set_num_threads(before)
 
