@@ -19,7 +19,7 @@ PROBE = 0.1
 
 @contextmanager
 def fitting_threads() -> Iterator[int]:
-    """Use one thread in torch and BLAS while the other cores are busy, else as many as torch chose; gives the number."""
+    """Use one thread in torch and BLAS while the other cores are busy, else those torch chose; gives the number."""
     import torch
     from threadpoolctl import threadpool_limits
 
