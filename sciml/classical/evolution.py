@@ -60,7 +60,7 @@ class _EvolutionLadder(Ladder):
 class _FourierLadder(_EvolutionLadder):
     """More and more Fourier modes, with an exponential integrator or a splitting in time."""
 
-    method = "Fourier spectral, exponential time differencing (ETDRK4)"
+    method = "Fourier spectral"
 
     def __init__(
         self,
@@ -244,7 +244,8 @@ def _check_conditions(problem: Problem) -> None:
         if time in condition.place and condition.kind != "initial":
             raise ProblemError(
                 f"condition {condition.name!r} stands at a later time: the classical solver marches forward from "
-                f"initial values at {time} = {problem.domain.interval(str(time))[0]:.6g}"
+                f"initial values at {time} = {problem.domain.interval(str(time))[0]:.6g} "
+                f"(say time=None if {time} is no time)"
             )
         if condition.kind == "periodic" and coordinate not in problem.periodic:
             raise ProblemError(

@@ -249,7 +249,8 @@ class FourierSystem:
         Returns the trajectory, the wave numbers along each coordinate and the eigenvectors of the modes that are left.
         """
         count = len(self.form.components)
-        energy = np.max(np.abs(trajectory.states) ** 2, axis=0).reshape(count, *self.modes).sum(axis=0)
+        states = np.concatenate([trajectory.states, trajectory.values(np.array([trajectory.end]))])
+        energy = np.max(np.abs(states) ** 2, axis=0).reshape(count, *self.modes).sum(axis=0)
         kept = []
         for axis, k in enumerate(self.wavenumbers):
             profile = energy.sum(axis=tuple(a for a in range(energy.ndim) if a != axis))

@@ -65,6 +65,7 @@ def first_order_form(problem: Problem, coordinate: str) -> FirstOrderForm:
             raise ProblemError(
                 f"no equation contains a derivative of {unknown} in {coordinate}: systems with algebraic or stationary "
                 f"constraints do not evolve in {coordinate}; eliminate {unknown} by hand or differentiate its equation"
+                f" (or say time=None if {coordinate} is no time)"
             )
     components = tuple(
         _pure(problem, unknown, time, order) for unknown in problem.unknowns for order in range(orders[unknown])

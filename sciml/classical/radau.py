@@ -27,6 +27,7 @@ Array = NDArray[Any]
 Rates = Callable[[Array, Array], Array]
 
 STAGES = 7
+REAL = 1e-8  # an imaginary part of an eigenvalue of the tableau below this is a rounding error
 SLOWEST = 0.6  # contraction of the simplified Newton iteration that is still accepted
 ITERATIONS = 12  # with the Jacobian; three times as many with a substitute for it
 
@@ -77,8 +78,8 @@ def radau_tableau(stages: int) -> _Tableau:
         integrals[:, k] = Legendre.basis(k).integ(lbnd=-1)(nodes) / 2
     inverse = np.linalg.inv(integrals @ np.linalg.inv(np.asarray(table, dtype=float)))
     eigenvalues, vectors = np.linalg.eig(inverse)
-    chosen = np.nonzero(np.imag(eigenvalues) > -1e-12)[0]
-    pairs = np.where(np.imag(eigenvalues[chosen]) > 1e-8, 2.0, 1.0)
+    chosen = np.nonzero(np.imag(eigenvalues) > -REAL)[0]
+    pairs = np.where(np.imag(eigenvalues[chosen]) > REAL, 2.0, 1.0)
     full = legendre.legvander(np.concatenate([[-1.0], nodes]), stages)
     points = ChebyshevBasis(stages + 1).points
     coefficients = np.linalg.inv(full)
@@ -115,7 +116,7 @@ class _Stages:
             self.refresh(t, y)
         assert self._linearisation is not None
         if h != self._h:
-            shifts = [complex(e / h) if abs(e.imag) > 1e-8 else float(e.real / h) for e in tab.eigenvalues]
+            shifts = [complex(e / h) if abs(e.imag) > REAL else float(e.real / h) for e in tab.eigenvalues]
             self._solvers, self._h = [self._linearisation.solver(shift) for shift in shifts], h
         z, before, factor = guess, np.inf, 0.5
         exact = self._linearisation.exact
@@ -126,7 +127,7 @@ class _Stages:
                 return None
             residual = tab.forward @ (rates - tab.inverse @ z / h)
             update = [
-                solve(r if isinstance(e, complex) and abs(e.imag) > 1e-8 else r.real)
+                solve(r if abs(e.imag) > REAL else r.real)
                 for solve, r, e in zip(self._solvers, residual, tab.eigenvalues, strict=True)
             ]
             change = np.real(tab.backward @ np.array(update))
@@ -170,6 +171,7 @@ def radau_fixed(
     return y
 
 
+@np.errstate(all="ignore")
 def integrate_radau(
     rates: Rates,
     linearise: Callable[[float, Array], Linearisation],
@@ -224,8 +226,8 @@ def integrate_radau(
         if h < 1e-14 * max(end - span[0], abs(t)) or failed > failures or len(nodal) >= steps or clock.expired:
             break
         guess = np.zeros((stages, y.size)) if previous is None else previous(h)
-        start = h * speed if previous is None and not nodal else 0.0 * speed
-        scale = _scales(y + guess, groups, floor * largest + start)
+        # Before the first step a field that starts at zero is measured by what it becomes in it.
+        scale = _scales(y + guess, groups, floor * largest if nodal else h * speed)
         z = newton.solve(t, y, h, guess, scale, 0.02 * tolerance)
         if z is None:
             if newton.fresh:
