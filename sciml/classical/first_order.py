@@ -75,7 +75,8 @@ def first_order_form(problem: Problem, coordinate: str) -> FirstOrderForm:
         if partial.orders[time] == orders[partial.unknown] and partial != tops[partial.unknown]:
             raise ProblemError(
                 f"{vocabulary.partial_text(partial)} mixes the highest derivative in {coordinate} with space "
-                f"derivatives; introduce the quantity under the derivative in {coordinate} as an unknown of its own"
+                "derivatives: the classical solver needs equations that can be solved for it at each point; pinn.solve "
+                "takes them as they are"
             )
     leaves = {u: sympy.Dummy(f"top_{u}", real=True) for u in problem.unknowns}
     plain = [r.xreplace({vocabulary.expression(tops[u]): leaf for u, leaf in leaves.items()}) for r in residuals]

@@ -120,4 +120,7 @@ def _compile(
 
 
 def _refusal(condition: Condition, reason: str) -> ProblemError:
-    return ProblemError(f"the classical solver cannot impose {condition.name!r} on an evolution equation: {reason}")
+    return ProblemError(
+        f"the classical solver cannot impose {condition.name!r} on an evolution equation: {reason} "
+        "(pinn.solve takes any condition as a residual)"
+    )
