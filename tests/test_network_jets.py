@@ -281,6 +281,35 @@ def test_frozen_parameters_have_no_columns():
     assert relative(tape.gradient(cotangent), general.gradient(cotangent)) < 1e-12
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_tangent_is_the_jacobian_times_a_direction(name):
+    net, x = network(name), points(5)
+    out, tape = record(net, x, [(2, 1), (0, 0), (1, 0)])
+    generator = torch.Generator().manual_seed(3)
+    direction = torch.randn(net.parameter_count, generator=generator, dtype=torch.float64)
+    tangent = tape.tangent(direction)
+    for k, o in itertools.product(range(3), range(2)):
+        unit = torch.zeros_like(out)
+        unit[k, :, o] = 1
+        expected = tape.jacobian(unit) @ direction
+        assert torch.allclose(tangent[k, :, o], expected, rtol=1e-11, atol=1e-12 * (1 + float(expected.abs().max())))
+
+
+def test_tangents_agree_with_those_of_any_module_and_skip_frozen_parameters():
+    net, x = network("steep and shifted"), points(5)
+    net.layers[0].weight.requires_grad_(False)
+    net.layers[1].steepness.requires_grad_(False)
+    net.layers[2].shift.requires_grad_(False)
+    net.layers[3].bias.requires_grad_(False)
+    _, tape = record(net, x, [(2, 0), (0, 1)])
+    direction = torch.randn(net.parameter_count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    general = GeneralTape(net, x, [(2, 0), (0, 1)])
+    assert relative(tape.tangent(direction), general.tangent(direction)) < 1e-12
+    assert tape.memory > general.memory == x.nbytes
+    with pytest.raises(RuntimeError, match="split"):
+        tape.tangent(direction[:-1])
+
+
 def test_any_module_has_jets_and_a_tape():
     torch.manual_seed(0)
     layers = [torch.nn.Linear(2, 6), torch.nn.GELU(), torch.nn.LayerNorm(6), torch.nn.Linear(6, 2)]
@@ -333,6 +362,7 @@ def test_kernels_run_on_the_meta_device(name):
     assert out.shape == (1, 5, 2)
     assert jacobian.shape == (5, net.parameter_count)
     assert tape.gradient(torch.empty_like(out)).shape == (net.parameter_count,)
+    assert tape.tangent(torch.empty_like(net.flat_parameters())).shape == out.shape
     assert net(x).shape == (5, 2)
 
 

@@ -55,6 +55,21 @@ def test_the_jacobian_of_soft_and_periodic_conditions_agrees_too():
     check_jacobian(objective)
 
 
+@pytest.mark.parametrize("problem", [SOFT, "burgers", "poisson_boltzmann"])
+def test_products_by_tapes_are_those_with_the_jacobian(problem):
+    objective = objective_of(sciml.load(problem) if isinstance(problem, str) else problem)
+    residuals, jacobians = objective.jacobian()
+    differential = objective.differential()
+    direction = torch.randn(len(objective.parameters()), generator=torch.Generator().manual_seed(0)).double()
+    pushed = differential.push(direction)
+    assert set(pushed) == set(residuals) == set(differential.residuals)
+    for name, jacobian in jacobians.items():
+        assert torch.allclose(differential.residuals[name], residuals[name], rtol=1e-13)
+        assert torch.allclose(pushed[name], jacobian @ direction, rtol=1e-10, atol=1e-11)
+    expected = sum(jacobians[name].T @ residuals[name] for name in residuals)
+    assert torch.allclose(differential.pull(residuals), expected, rtol=1e-10, atol=1e-11)
+
+
 def check_jacobian(objective: ForwardObjective) -> None:
     network = objective.network
     names = [name for name, _ in network.named_parameters()]

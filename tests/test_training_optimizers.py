@@ -14,8 +14,10 @@ from sciml.training import (
     LevenbergMarquardt,
     ModuleObjective,
     Momentum,
+    RMSProp,
     Trainer,
     make_optimizer,
+    optimizer_names,
 )
 from sciml.training.line_search import Trial, strong_wolfe
 
@@ -49,7 +51,7 @@ def beale():
 
 
 @pytest.mark.parametrize(("make", "accuracy"), [(rosenbrock, 1e-8), (powell, 1e-3), (beale, 1e-8)])
-@pytest.mark.parametrize("optimizer", ["levenberg-marquardt", "lbfgs"])
+@pytest.mark.parametrize("optimizer", optimizer_names(stochastic=False))
 def test_known_minima_are_found(make, accuracy, optimizer):
     objective, minimum = make()
     result = Trainer(objective, optimizer, tol=1e-20 if make is not powell else 1e-14, iterations=300).run()
@@ -165,6 +167,10 @@ def test_gradient_descent_contracts_by_the_known_factors():
     [
         (lambda: Adam(0.05), lambda p: torch.optim.Adam(p, 0.05)),
         (lambda: Adam(0.01, (0.7, 0.9), 1e-4), lambda p: torch.optim.Adam(p, 0.01, (0.7, 0.9), 1e-4)),
+        (lambda: RMSProp(0.001), lambda p: torch.optim.RMSprop(p, 0.001)),
+        (lambda: RMSProp(0.003, 0.9, 1e-6), lambda p: torch.optim.RMSprop(p, 0.003, 0.9, 1e-6)),
+        (lambda: RMSProp(0.003, momentum=0.5), lambda p: torch.optim.RMSprop(p, 0.003, momentum=0.5)),
+        (lambda: RMSProp(0.003, centred=True), lambda p: torch.optim.RMSprop(p, 0.003, centered=True)),
         (lambda: GradientDescent(0.02), lambda p: torch.optim.SGD(p, 0.02)),
         (lambda: Momentum(0.01, 0.8), lambda p: torch.optim.SGD(p, 0.01, momentum=0.8)),
         (lambda: Momentum(0.01, 0.9, nesterov=True), lambda p: torch.optim.SGD(p, 0.01, momentum=0.9, nesterov=True)),
@@ -246,6 +252,8 @@ def test_the_line_search_gives_up_where_nothing_is_lower():
         (lambda: Adam(-1), r"^learning_rate: -1 .*> 0"),
         (lambda: Adam(betas=(0.9, 1.0)), r"^betas: 1.0 .*< 1"),
         (lambda: Adam(eps=0), r"^eps: 0"),
+        (lambda: RMSProp(decay=1.0), r"^decay: 1.0 .*< 1"),
+        (lambda: RMSProp(eps=0), r"^eps: 0"),
         (lambda: Momentum(momentum=1.0), r"^momentum: 1.0 .*>= 0 and < 1"),
         (lambda: GradientDescent(True), r"^learning_rate: True"),
         (lambda: GradientDescent(lambda k: -1.0).step(quadratic()), r"^learning_rate: the schedule gave -1.0"),

@@ -16,6 +16,7 @@ from sciml.training import (
     Objective,
     Trainer,
     TrainingStatus,
+    optimizer_names,
 )
 
 
@@ -78,7 +79,7 @@ class Drawn(Objective):
         self.x, self.y = state["x"], state["y"]
 
 
-@pytest.mark.parametrize("optimizer", ["levenberg-marquardt", "lbfgs", "adam", "momentum", "gradient-descent"])
+@pytest.mark.parametrize("optimizer", optimizer_names())
 def test_training_stops_at_the_tolerance_with_a_state_that_meets_it(optimizer):
     objective = regression()
     tol = 0.5 * objective.evaluate().loss
@@ -90,7 +91,7 @@ def test_training_stops_at_the_tolerance_with_a_state_that_meets_it(optimizer):
     assert result.history["loss"][-1] == result.best_loss
 
 
-@pytest.mark.parametrize("optimizer", ["levenberg-marquardt", "lbfgs", "adam"])
+@pytest.mark.parametrize("optimizer", optimizer_names())
 def test_training_stops_at_the_iteration_count_with_one_entry_per_state(optimizer):
     objective = regression()
     result = Trainer(objective, optimizer, iterations=7).run()
@@ -121,7 +122,7 @@ def test_training_stops_within_the_budget():
     assert result.best_loss < start
 
 
-@pytest.mark.parametrize("optimizer", [LevenbergMarquardt(), "lbfgs"])
+@pytest.mark.parametrize("optimizer", optimizer_names(stochastic=False))
 def test_training_stops_as_stagnated_at_a_minimum_that_misses_the_tolerance(optimizer):
     objective = scalar(2.0, lambda v: torch.stack((v[0] - 1, v[0] + 1)))
     result = Trainer(objective, optimizer, tol=1e-3, iterations=2000).run()
@@ -157,7 +158,7 @@ def test_a_diverging_training_ends_with_the_best_finite_state(optimizer):
     assert all(math.isfinite(loss) for loss in result.history["loss"])
 
 
-@pytest.mark.parametrize("optimizer", ["levenberg-marquardt", "lbfgs", "adam"])
+@pytest.mark.parametrize("optimizer", optimizer_names())
 def test_a_residual_without_value_at_the_start_is_diverged_not_an_exception(optimizer):
     objective = scalar(-1.0, torch.log)
     result = Trainer(objective, optimizer, tol=1e-9, iterations=5).run()
@@ -167,7 +168,7 @@ def test_a_residual_without_value_at_the_start_is_diverged_not_an_exception(opti
     assert len(result.history) == 0
 
 
-@pytest.mark.parametrize("optimizer", ["levenberg-marquardt", "lbfgs"])
+@pytest.mark.parametrize("optimizer", optimizer_names(stochastic=False))
 def test_a_residual_without_value_beyond_a_wall_is_walked_around(optimizer):
     """sqrt(v) - 0.1 from v = 4: the full first step leads to v < 0, where there is no residual."""
     objective = scalar(4.0, lambda v: torch.sqrt(v) - 0.1)
@@ -269,11 +270,13 @@ def test_a_driven_trainer_is_the_same_as_a_run():
     assert torch.equal(first.parameters(), second.parameters())
 
 
-@pytest.mark.parametrize("optimizer", ["levenberg-marquardt", "lbfgs", "adam", "momentum", "gradient-descent"])
-@pytest.mark.parametrize("options", [{}, {"batch": 7}, {"batch": 3, "replacement": True}])
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [(name, {}) for name in optimizer_names()]
+    + [(name, {"batch": 7}) for name in optimizer_names(stochastic=True)]
+    + [(name, {"batch": 3, "replacement": True}) for name in optimizer_names(stochastic=True)],
+)
 def test_a_resumed_training_is_bit_identical(optimizer, options, tmp_path):
-    if options and optimizer in ("levenberg-marquardt", "lbfgs"):
-        options = {}
     path = tmp_path / "state.safetensors"
     whole = regression()
     expected = Trainer(whole, optimizer, iterations=23, **options).run()

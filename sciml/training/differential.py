@@ -126,7 +126,7 @@ class GaussNewtonModel:
 
     Attributes
     ----------
-    objective : whose model it is; a product may load `theta` into it.
+    objective : whose model it is; a product loads `theta` into it.
     theta, residuals, evaluation : the parameters [P], r_k and the loss there.
     vector : g = sum_k f_k J_k'r_k, half the gradient, with factors f_k = weight_k / N_k.
     kept : what was recorded of each chunk of rows, or None where it is recorded anew for each product.
@@ -163,11 +163,9 @@ class GaussNewtonModel:
         return total
 
     def _chunks(self) -> Iterator[tuple[Rows, Differential]]:
+        self.objective.load(self.theta)  # what was recorded refers to the network's weights
         for rows, kept in self.kept:
-            if kept is None:
-                self.objective.load(self.theta)
-                kept = self.objective.differential(rows)
-            yield rows, kept
+            yield rows, self.objective.differential(rows) if kept is None else kept
 
 
 def gauss_newton_model(objective: Objective, keep: int = 1 << 30) -> GaussNewtonModel:

@@ -31,7 +31,7 @@ class GaussNewtonCG(DampedGaussNewton[GaussNewtonModel]):
     Parameters
     ----------
     damping, acceleration, probe, bend
-        As in `LevenbergMarquardt`.
+        As in `LevenbergMarquardt`; the acceleration was measured not to repay its second solution here.
     rows
         Rows of the preconditioner in all, at least 0 (none: the plain method); drawn anew for each model.
     products
@@ -41,6 +41,10 @@ class GaussNewtonCG(DampedGaussNewton[GaussNewtonModel]):
         gained so far, in (0, 1).
     keep
         Bytes of the network's records that may be kept in memory.
+
+    Attributes
+    ----------
+    models, used : how many models were built and how many products were taken.
 
     References
     ----------
@@ -54,12 +58,12 @@ class GaussNewtonCG(DampedGaussNewton[GaussNewtonModel]):
         self,
         damping: float = 1e-2,
         *,
-        acceleration: bool = True,
+        acceleration: bool = False,
         probe: float = 0.1,
         bend: float = 0.75,
-        rows: int = 1000,
+        rows: int = 500,
         products: int = 50,
-        tolerance: float = 1e-2,
+        tolerance: float = 0.1,
         keep: int = 1 << 30,
     ) -> None:
         super().__init__(damping, acceleration=acceleration, probe=probe, bend=bend, keep=keep)
@@ -73,7 +77,8 @@ class GaussNewtonCG(DampedGaussNewton[GaussNewtonModel]):
     def reset(self) -> None:
         """Forget all state."""
         super().reset()
-        self.models, self._sample = 0, None
+        self.models = self.used = 0
+        self._sample = None
 
     def step(self, objective: Objective, rows: Rows | None = None) -> Step:
         """Try one step; the parameters stay if the loss does not fall."""
@@ -109,14 +114,14 @@ class GaussNewtonCG(DampedGaussNewton[GaussNewtonModel]):
         return solve
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the damping and the counters."""
+        """Return the damping and the counters; a model that would be used again is built again, from the same rows."""
         tensors, numbers = super().state()
-        return tensors, numbers | {"models": self.models}
+        return tensors, numbers | {"models": self.models - self._fresh, "used": self.used}
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Set what `state` returned."""
         super().restore(tensors, numbers)
-        self.models = int(numbers["models"])
+        self.models, self.used = int(numbers["models"]), int(numbers["used"])
 
 
 def conjugate_gradients(

@@ -161,8 +161,9 @@ class DenseQuasiNewton(QuasiNewton, ABC):
         inner = float(step.dot(change))
         first = self._inverse is None
         if self._inverse is None:
-            # The size of the first matrix is that of the inverse Hessian along y (Nocedal, Wright, section 6.1).
-            size = inner / float(change.dot(change))
+            # s'y / y'y is the inverse Hessian's size along the steepest curvatures (Nocedal, Wright, section 6.1); the
+            # others are larger, and a matrix that is too large is corrected faster than one that is too small.
+            size = 10 * inner / float(change.dot(change))
             self._inverse = size * torch.eye(len(step), dtype=step.dtype, device=step.device)
             pulled = step / size
         moved = self._inverse @ change
