@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from threadpoolctl import threadpool_limits
+
 from sciml.classical.clock import Clock
 from sciml.classical.evolution import solve_evolution
 from sciml.classical.ordinary import is_initial_value_problem, solve_ordinary
@@ -89,11 +91,12 @@ def solve(
             f"method of this {kind} problem must be one of {names}, not {method!r}{closest(str(method), METHODS[kind])}"
         )
     problem.check_forward()
-    if kind == "ordinary":
-        return solve_ordinary(problem, rtol=rtol, clock=Clock(budget), method=method, progress=progress)
-    if kind == "evolution":
-        return solve_evolution(problem, rtol=rtol, clock=Clock(budget), method=method, progress=progress)
-    return solve_stationary(problem, rtol=rtol, budget=budget, progress=progress)
+    if kind == "stationary":
+        return solve_stationary(problem, rtol=rtol, budget=budget, progress=progress)
+    march = solve_ordinary if kind == "ordinary" else solve_evolution
+    # Many products of small matrices: threads would spend ten times as long waiting for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return march(problem, rtol=rtol, clock=Clock(budget), method=method, progress=progress)
 
 
 def _kind(problem: Problem) -> str:
