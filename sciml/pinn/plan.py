@@ -25,8 +25,8 @@ class Plan:
     harmonics : of each periodic coordinate.
     levels : numbers of points as multiples of parameters per unknown; the next level is taken when the loss on fresh
         points has not halved twice in a row.
-    periods : steps between redraws of the points, for each level (of Levenberg-Marquardt; first-order rules take 25
-        times as many).
+    periods : steps between redraws of the points, for each level, of Levenberg-Marquardt; other rules take `pace` times
+        as many (`sciml.training.Optimizer`).
     patience : redraws without halving after which the last level counts as stagnated.
     trial_steps, trial_loss, promise : a time window whose loss is larger than this after so many steps, or later does
         not promise to be small within `promise` times as many more, is halved.

@@ -61,7 +61,7 @@ class GaussNewtonCG(DampedGaussNewton[GaussNewtonModel]):
         acceleration: bool = False,
         probe: float = 0.1,
         bend: float = 0.75,
-        rows: int = 500,
+        rows: int = 1000,
         products: int = 50,
         tolerance: float = 0.1,
         keep: int = 1 << 30,

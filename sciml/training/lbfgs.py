@@ -30,6 +30,7 @@ class LBFGS(QuasiNewton):
     """
 
     name: ClassVar[str] = "lbfgs"
+    pace: ClassVar[int] = 60  # it begins anew with new points
 
     def __init__(self, memory: int = 50, *, evaluations: int = 25) -> None:
         self.memory = whole("memory", memory, 1)
