@@ -184,8 +184,23 @@ def test_progress_is_reported_with_named_terms():
     seen: list[dict] = []
     pinn.solve(sciml.load("heat"), tol=1e-5, budget=10, progress=lambda m: seen.append(dict(m)))
     assert seen
-    assert {"iteration", "seconds", "loss", "terms", "estimate", "stage"} <= set(seen[0])
+    assert {"iteration", "seconds", "loss", "terms", "estimate", "stage", "values"} <= set(seen[0])
     assert list(seen[0]["terms"]) == ["u_t = alpha*u_xx"]
+
+
+def test_the_true_error_can_be_watched_while_a_network_is_trained():
+    problem = sciml.load("lorenz", T=1.1)
+    points = np.linspace(0, 1.1, 301)[:, None]
+    seen: list[np.ndarray] = []
+    u = pinn.solve(problem, tol=1e-3, budget=30, progress=lambda report: seen.append(report["values"](points)))
+    truth = u.evaluate(problem.unknowns, points).T
+    assert all(values.shape == truth.shape for values in seen)
+    # Windows come one after the other: what is missing is at the end.
+    assert all((np.diff(np.isnan(values).any(1).astype(int)) >= 0).all() for values in seen)
+    errors = [np.linalg.norm(np.nan_to_num(values) - truth) / np.linalg.norm(truth) for values in seen]
+    assert np.isnan(seen[-1]).sum() == 0
+    assert errors[-1] < 1e-2
+    assert errors[-1] < errors[0] / 10
 
 
 LINE = {"x": (0, 1)}

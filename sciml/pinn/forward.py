@@ -70,7 +70,9 @@ def solve(
         [N, unknowns], or None for a choice by the problem.
     exact_conditions : False puts all conditions but periodicity into the loss.
     progress : called a few times a second at most with a mapping "iteration", "seconds", "loss", "terms", "estimate",
-        "stage".
+        "stage", "values". The last is a function of points [N, d] (NumPy, columns in the order of the domain) that
+        returns the present state's unknowns [N, unknowns], for watching the true error fall; NaN at times that no
+        window has come to yet. It holds until the call returns.
 
     Returns
     -------

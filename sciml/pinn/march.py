@@ -245,4 +245,5 @@ class March:
         return found, missed + found.advice
 
     def _note(self, window: Window, evaluation: Evaluation, stage: str) -> None:
-        self.recorder.note(self.steps, evaluation, self.estimate, f"{stage}{window.objective.size} points")
+        pieces = [window.piece for window in self.windows]
+        self.recorder.note(self.steps, evaluation, self.estimate, f"{stage}{window.objective.size} points", pieces)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sciml.notation import Partial
 from sciml.pinn.ansatz import Ansatz
+from sciml.pinn.piece import Piece, evaluate
 from sciml.training import Evaluation, TrainingStatus
 
 __all__ = ["Limits", "Progress", "Recorder", "extrapolated", "monitor_points", "values_of"]
@@ -60,8 +62,10 @@ class Recorder:
     history: dict[str, list[float]] = field(default_factory=dict)
     _reported: float = -math.inf
 
-    def note(self, steps: int, evaluation: Evaluation, estimate: float | None, stage: str) -> None:
-        """Append a row to the history and report it."""
+    def note(
+        self, steps: int, evaluation: Evaluation, estimate: float | None, stage: str, pieces: Sequence[Piece]
+    ) -> None:
+        """Append a row to the history and report it, with the present state, `pieces`, as a function of points."""
         seconds = self.limits.seconds()
         row = {"iteration": float(steps), "seconds": seconds, "loss": evaluation.loss}
         row |= {f"loss: {name}": value for name, value in evaluation.terms.items()}
@@ -72,7 +76,26 @@ class Recorder:
         self._reported = seconds
         terms = dict(evaluation.terms)
         report = {"iteration": steps, "seconds": seconds, "loss": evaluation.loss, "terms": terms}
-        self.progress({**report, "estimate": estimate, "stage": stage})
+        self.progress({**report, "estimate": estimate, "stage": stage, "values": _state_of(pieces)})
+
+
+def _state_of(pieces: Sequence[Piece]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that gives the unknowns [N, unknowns] at points [N, d], NaN where no window has come yet."""
+
+    def values(points: np.ndarray) -> np.ndarray:
+        like = next(pieces[0].network.parameters())
+        ansatz = pieces[-1].ansatz
+        place = torch.as_tensor(points, dtype=like.dtype, device=like.device)
+        result = evaluate(pieces, values_of(ansatz), place).to("cpu", torch.float64).numpy().T
+        time, box = ansatz.problem.time, ansatz.problem.domain
+        if time is not None:
+            axis = box.index(time)
+            # Windows meet up to rounding.
+            rounding = 1e-12 * max(abs(box.lower[axis]), abs(box.upper[axis]))
+            result = np.where(points[:, axis, None] > box.upper[axis] + rounding, np.nan, result)
+        return result
+
+    return values
 
 
 def monitor_points(ansatz: Ansatz, dtype: torch.dtype, device: torch.device) -> Tensor:

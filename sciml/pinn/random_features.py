@@ -106,7 +106,8 @@ class RandomFeatures:
             if self.best is None or loss < self.best.evaluation.loss:
                 self.best = attempt
             values = now
-            self.recorder.note(self.steps, attempt.evaluation, self.estimate, f"{attempt.count} random features")
+            stage = f"{attempt.count} random features"
+            self.recorder.note(self.steps, attempt.evaluation, self.estimate, stage, [attempt.piece])
             if self.estimate is not None and self.estimate <= self.limits.tol:
                 return True
         return False
