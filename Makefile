@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: solve test format lint types unit slow table install-check clean
+.PHONY: solve test format lint types unit slow table accuracy install-check clean
 
 solve: $(STAMP)  ## solve Burgers' equation with a network and with a classical method
 	$(BIN)/python -m sciml.solve burgers
@@ -28,6 +28,10 @@ slow: $(STAMP)  ## accuracy runs of minutes
 
 table: $(STAMP)  ## the README's table: every bundled problem through the command
 	$(BIN)/python -m benchmarks.problems
+
+accuracy: $(STAMP)  ## seconds to each error for five seeds, beside classical solvers and DeepXDE: hours; an interrupted run resumes
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m benchmarks.accuracy
 
 install-check: $(STAMP)  ## a built wheel, an editable install and a checkout each solve a problem in an empty environment
 	PYTHON=$(PYTHON) bash .ci/install
