@@ -29,7 +29,7 @@ slow: $(STAMP)  ## accuracy runs of minutes
 table: $(STAMP)  ## the README's table: every bundled problem through the command
 	$(BIN)/python -m benchmarks.problems
 
-accuracy: $(STAMP)  ## seconds to each error for five seeds, beside classical solvers and DeepXDE: hours; an interrupted run resumes
+accuracy: $(STAMP)  ## seconds to each error, five seeds, beside classical solvers and DeepXDE: hours; resumes
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks.accuracy
 

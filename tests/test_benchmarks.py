@@ -67,7 +67,8 @@ def record(error: float | None, estimate: float | None, **more: Any) -> dict[str
     base = {
         "kind": "network", "name": "heat", "seed": 0, "error": error, "best": error, "best_seconds": 4.0,
         "seconds": 5.0, "estimate": estimate, "status": "converged", "threads": 2, "rate": 32.0, "load": 0.1,
-        "machine": machine, "seconds_to": {"1e-02": 1.0, "1e-06": 20.0}, "parameters": 7, "points": 9, "method": "network",
+        "machine": machine, "seconds_to": {"1e-02": 1.0, "1e-06": 20.0}, "parameters": 7, "points": 9,
+        "method": "network",
     }  # fmt: skip
     return {**base, **more}
 
