@@ -22,6 +22,7 @@ from sciml.network import (
     record,
 )
 from sciml.network.general import jet_general
+from sciml.network.taylor import _outer
 
 BOX = {"lower": (-1.0, 0.0), "upper": (1.0, 2.0)}
 ORDER_FOUR = closure([(4, 0), (3, 1), (2, 2), (1, 3), (0, 4)])
@@ -366,17 +367,17 @@ def test_kernels_run_on_the_meta_device(name):
     assert net(x).shape == (5, 2)
 
 
-def test_per_point_products_of_every_size_agree():
-    """The kernel chooses between three ways by size; all give sum_c a[c, n, i] b[c, n, j]."""
-    from sciml.network.taylor import _outer
-
-    for count, units, features in itertools.product((1, 3, 9), (1, 3, 9, 30), (1, 2, 10, 25)):
+@pytest.mark.parametrize("cached", [1, 700, 1 << 19])
+def test_per_point_products_are_the_same_however_they_are_cut(monkeypatch, cached):
+    """sum_c a[i, c, n] b[j, c, n], for blocks of one unit, of some and of all."""
+    monkeypatch.setattr("sciml.network.taylor.CACHED", cached)
+    for count, units, features in itertools.product((1, 2, 9), (1, 3, 30), (1, 2, 10)):
         generator = torch.Generator().manual_seed(0)
-        a = torch.randn(count, 4, units, generator=generator, dtype=torch.float64)
-        b = torch.randn(count, 4, features, generator=generator, dtype=torch.float64)
-        out = torch.empty(4, units, features, dtype=torch.float64)
+        a = torch.randn(units, count, 4, generator=generator, dtype=torch.float64)
+        b = torch.randn(features, count, 4, generator=generator, dtype=torch.float64)
+        out = torch.empty(units, features, 4, dtype=torch.float64)
         _outer(a, b, out)
-        assert torch.allclose(out, torch.einsum("cni,cnj->nij", a, b), rtol=1e-13, atol=1e-13)
+        assert torch.allclose(out, torch.einsum("icn,jcn->ijn", a, b), rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sciml.errors import ArgumentError, closest
+from sciml.network.series import scaled_product
 
 __all__ = ["Activation", "ReLU", "Sigmoid", "Sine", "Softplus", "Tanh", "activation", "activation_names"]
 
@@ -62,16 +63,16 @@ class Tanh(Activation):
         # On CPUs the vectorised sigmoid is several times faster than tanh; the identity is exact to rounding.
         if z.device.type != "cpu":
             return torch.tanh(z)
-        if torch.is_grad_enabled():
-            return torch.sigmoid(2 * z) * 2 - 1
-        return (2 * z).sigmoid_().mul_(2).sub_(1)
+        s = -2 * z
+        s = torch.sigmoid(s) if torch.is_grad_enabled() else s.sigmoid_()
+        return torch.rsub(s, 1, alpha=2)  # 1 - 2 s in one pass
 
     def taylor(self, z: Tensor, order: int) -> list[Tensor]:
         """Return f^(k)(z) / k! for k = 0, ..., order."""
         # t' = 1 - t^2, coefficient by coefficient.
         t = [self(z)]
         if order >= 1:
-            t.append(1 - t[0] * t[0])
+            t.append(torch.addcmul(z.new_ones(()), t[0], t[0], value=-1))
         for k in range(1, order):
             t.append(_convolution(t, k, -1.0 / (k + 1)))
         return t
@@ -79,12 +80,12 @@ class Tanh(Activation):
 
 def _convolution(series: list[Tensor], k: int, scale: float) -> Tensor:
     """Return `scale` times the k-th coefficient of the square of a series, k >= 1."""
-    total = series[0] * series[k]
+    total = scaled_product(series[0], series[k], 2 * scale)
     for i in range(1, (k + 1) // 2):
-        total = torch.addcmul(total, series[i], series[k - i])
+        total = torch.addcmul(total, series[i], series[k - i], value=2 * scale)
     if k % 2 == 0:
-        total = torch.addcmul(total, series[k // 2], series[k // 2], value=0.5)
-    return total * (2 * scale)
+        total = torch.addcmul(total, series[k // 2], series[k // 2], value=scale)
+    return total
 
 
 @final

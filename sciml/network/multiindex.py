@@ -108,10 +108,10 @@ class IndexSet:
         return [place[alpha] for alpha in wanted]
 
     def factorials(self, like: Tensor, indices: Iterable[Index] | None = None) -> Tensor:
-        """Return alpha! per index, shape [C, 1, 1]: derivative = alpha! * Taylor coefficient."""
+        """Return alpha! per index, shape [C, 1]: derivative = alpha! * Taylor coefficient."""
         members = self.indices if indices is None else indices
         values = [float(math.prod(math.factorial(order) for order in alpha)) for alpha in members]
-        return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+        return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
 
 
 def index_set(indices: Iterable[Index]) -> IndexSet:

@@ -13,10 +13,12 @@ from sciml.errors import ArgumentError
 from sciml.network.activations import Sine
 from sciml.network.mlp import MLP, Layer
 from sciml.network.multiindex import Index, IndexSet, checked, index_set
-from sciml.network.series import adjoint_product, compose, differentiated, powers, product
+from sciml.network.series import adjoint_product, compose, mapped, powers, product
 from sciml.network.tape import Tape
 
 __all__ = ["InputJet", "MLPTape", "expand", "lift", "selected"]
+
+CACHED = 1 << 21  # bytes of a partial sum that stay in the cache on a CPU
 
 
 @final
@@ -28,7 +30,7 @@ class InputJet:
     ----------
     indices : the derivatives that were asked for.
     tables : the index set of their closure.
-    coefficients : Taylor coefficients [C, N, features].
+    coefficients : Taylor coefficients [features, C, N].
     """
 
     indices: tuple[Index, ...]
@@ -36,11 +38,11 @@ class InputJet:
     coefficients: Tensor
 
     def __len__(self) -> int:
-        return self.coefficients.shape[1]
+        return self.coefficients.shape[2]
 
     def __getitem__(self, rows: slice | Tensor) -> InputJet:
         """Return the jet of some of the points."""
-        return InputJet(self.indices, self.tables, self.coefficients[:, rows])
+        return InputJet(self.indices, self.tables, self.coefficients[:, :, rows])
 
 
 def lift(mlp: MLP, x: Tensor, indices: Sequence[Index]) -> InputJet:
@@ -65,20 +67,20 @@ def lift(mlp: MLP, x: Tensor, indices: Sequence[Index]) -> InputJet:
     if x.ndim == 2:
         if tables.dimension != mlp.inputs:
             raise ArgumentError(f"indices: {indices}; accepted are {mlp.inputs} orders each, one per coordinate")
-        y = torch.zeros((len(tables), len(x), layer.features), dtype=x.dtype, device=x.device)
-        y[0] = x if layer.identity else torch.addmm(layer.phase, x, layer.matrix.T)
+        y = torch.zeros((layer.features, len(tables), len(x)), dtype=x.dtype, device=x.device)
+        y[:, 0] = x.T if layer.identity else torch.addmm(layer.phase[:, None], layer.matrix, x.T)
         for position, alpha in enumerate(tables.indices):
             if sum(alpha) == 1:
-                y[position] = layer.matrix[:, alpha.index(1)]
+                y[:, position] = layer.matrix[:, alpha.index(1), None]
     else:
-        y = x / tables.factorials(x)
+        y = (x.permute(2, 0, 1) / tables.factorials(x)).contiguous()
         if not layer.identity:
-            y = y @ layer.matrix.T
-            y[0] += layer.phase
+            y = mapped(layer.matrix, y)
+            y[:, 0] += layer.phase[:, None]
     if layer.waves:
-        z = y[..., : layer.waves]
-        wave = compose(Sine().taylor(z[0], tables.order), powers(z, tables), tables)
-        y = torch.cat((wave, y[..., layer.waves :]), -1)
+        z = y[: layer.waves]
+        wave = compose(Sine().taylor(z[:, 0], tables.order), powers(z, tables), tables)
+        y = torch.cat((wave, y[layer.waves :]))
     return InputJet(indices, tables, y)
 
 
@@ -88,20 +90,20 @@ class _Trace:
     """What the reverse pass needs of one layer."""
 
     layer: Layer
-    previous: Tensor  # input of the layer [C, N, in]
-    z: Tensor  # its affine map [C, N, out]
-    powers: list[Tensor]  # of the activation's argument s (z - c)
+    previous: Tensor  # input of the layer [in, C, N]
+    z: Tensor  # its affine map [out, C, N]
+    powers: list[Sequence[Tensor]]  # of the activation's argument s (z - c)
     coefficients: list[Tensor]  # of f there, to order K + 1
 
 
 def expand(mlp: MLP, source: InputJet, keep: bool) -> tuple[Tensor, list[_Trace]]:
-    """Return the Taylor coefficients [C, N, outputs] of the output, and with `keep` what the reverse pass needs."""
+    """Return the Taylor coefficients [outputs, C, N] of the output, and with `keep` what the reverse pass needs."""
     tables, a = source.tables, source.coefficients
     traces = []
     for layer in mlp.layers:
         assert isinstance(layer, Layer)
-        z = a @ layer.weight.T
-        z[0] += layer.bias
+        z = mapped(layer.weight, a)
+        z[:, 0] += layer.bias[:, None]
         if layer.function is None:
             traces.append(_Trace(layer, a, z, [], []))
             a = z
@@ -110,11 +112,11 @@ def expand(mlp: MLP, source: InputJet, keep: bool) -> tuple[Tensor, list[_Trace]
         if layer.steepness is not None or layer.shift is not None:
             y = z.clone()
             if layer.shift is not None:
-                y[0] -= layer.shift
+                y[:, 0] -= layer.shift[:, None]
             if layer.steepness is not None:
-                y *= layer.steepness
+                y *= layer.steepness[:, None, None]
         h = powers(y, tables)
-        coefficients = layer.function.taylor(y[0], tables.order + keep)
+        coefficients = layer.function.taylor(y[:, 0], tables.order + keep)
         if keep:
             traces.append(_Trace(layer, a, z, h, coefficients))
         a = compose(coefficients, h, tables)
@@ -122,10 +124,13 @@ def expand(mlp: MLP, source: InputJet, keep: bool) -> tuple[Tensor, list[_Trace]
 
 
 def selected(a: Tensor, source: InputJet) -> Tensor:
-    """Return derivatives in the order asked for from Taylor coefficients over the closed set."""
-    if source.indices == source.tables.indices:
-        return a if source.tables.order <= 1 else a * source.tables.factorials(a)
-    return a[source.tables.positions(source.indices)] * source.tables.factorials(a, source.indices)
+    """Return derivatives [K, N, outputs] in the order asked for from Taylor coefficients over the closed set."""
+    tables = source.tables
+    if source.indices != tables.indices:
+        a = a[:, tables.positions(source.indices)]
+    if tables.order > 1:
+        a = a * tables.factorials(a, source.indices)
+    return a.permute(1, 2, 0)
 
 
 @final
@@ -133,7 +138,7 @@ class MLPTape(Tape):
     """The tape of a Taylor expansion through an MLP.
 
     With a = f(y), da = f'(y) dy as a truncated product, so the adjoint of y is sum_{alpha >= beta} f'(y)[alpha - beta]
-    adjoint(a)[alpha]. The Jacobian of layer l at point n is sum_alpha adjoint(z)[alpha, n, i] a_prev[alpha, n, j].
+    adjoint(a)[alpha]. The Jacobian of layer l at point n is sum_alpha adjoint(z)[i, alpha, n] a_prev[j, alpha, n].
     """
 
     def __init__(self, source: InputJet, traces: list[_Trace]) -> None:
@@ -143,17 +148,20 @@ class MLPTape(Tape):
         self.count = sum(p.numel() for trace in traces for p in trace.layer.parameters() if p.requires_grad)
 
     def _start(self, cotangent: Tensor) -> Tensor:
+        """Return the adjoint of the output's Taylor coefficients [O, C, N]."""
         source, tables = self._source, self._source.tables
-        expected = (len(source.indices), len(source), self._traces[-1].z.shape[2])
+        expected = (len(source.indices), len(source), self._traces[-1].z.shape[0])
         if tuple(cotangent.shape) != expected:
             raise ArgumentError(
                 f"cotangent: shape {tuple(cotangent.shape)}, accepted is {expected} or a batch of these"
             )
+        cotangent = cotangent.permute(2, 0, 1)
+        scaled = (cotangent * tables.factorials(cotangent, source.indices)).contiguous()
         if source.indices == tables.indices:
-            return cotangent * tables.factorials(cotangent)
-        adjoint = torch.zeros((len(tables), *expected[1:]), dtype=cotangent.dtype, device=cotangent.device)
+            return scaled
+        adjoint = scaled.new_zeros((expected[2], len(tables), expected[1]))
         where = torch.tensor(tables.positions(source.indices), device=cotangent.device)
-        return adjoint.index_add_(0, where, cotangent * tables.factorials(cotangent, source.indices))
+        return adjoint.index_add_(1, where, scaled)
 
     def _reverse(self, cotangent: Tensor) -> Iterator[tuple[_Trace, Tensor, Tensor]]:
         """Yield (trace, adjoint of z, adjoint of s (z - c)), from the last layer to the first."""
@@ -165,59 +173,61 @@ class MLPTape(Tape):
             if trace.layer.function is not None:
                 inner = adjoint_product(self._slope_of(number), adjoint, tables)
             steepness = trace.layer.steepness
-            adjoint = inner if steepness is None else inner * steepness
+            adjoint = inner if steepness is None else inner * steepness[:, None, None]
             yield trace, adjoint, inner
             if number:
-                adjoint = adjoint @ trace.layer.weight
+                adjoint = mapped(trace.layer.weight.T, adjoint)
 
     def _slope_of(self, number: int) -> Tensor:
-        """Return the series f'(y) of a layer [C, N, units], computed once."""
+        """Return the series f'(y) of a layer [units, C, N], computed once."""
         slope, trace = self._slopes[number], self._traces[number]
         if slope is None:
-            slope = compose(differentiated(trace.coefficients), trace.powers, self._source.tables)
+            slope = compose(trace.coefficients, trace.powers, self._source.tables, derivative=True)
             self._slopes[number] = slope
         return slope
 
     @torch.no_grad()
     def jacobian(self, cotangent: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return the per-point Jacobian; see `Tape.jacobian`."""
+        """Return the per-point Jacobian, in memory one parameter after another (`out` of that kind is the fast one)."""
         shape = (*cotangent.shape[:-3], len(self._source), self.count)
         if out is None:
-            out = torch.empty(shape, dtype=cotangent.dtype, device=cotangent.device)
+            out = cotangent.new_empty((*shape[:-2], shape[-1], shape[-2])).mT
         elif tuple(out.shape) != shape:
             raise ArgumentError(f"out: shape {tuple(out.shape)}, accepted is {shape}")
         if cotangent.ndim == 4:
             for single, rows in zip(cotangent, out, strict=True):
                 self.jacobian(single, rows)
             return out
+        if out.stride(0) != 1:
+            return out.copy_(self.jacobian(cotangent))
         end = self.count
 
-        def columns(parameter: Tensor | None) -> Tensor | None:
-            """Return the columns of the parameter that precedes the last one given, or None if it is not trained."""
+        def block(parameter: Tensor | None) -> Tensor | None:
+            """Return the rows of out' of the parameter that precedes the last one given, or None if it is fixed."""
             nonlocal end
             if parameter is None or not parameter.requires_grad:
                 return None
             start, end = end - parameter.numel(), end - parameter.numel()
-            return out[:, start : start + parameter.numel()]
+            return out.T[start : start + parameter.numel()]
 
         for trace, adjoint, inner in self._reverse(cotangent):
             layer = trace.layer
-            if (block := columns(layer.shift)) is not None:
-                _share(-adjoint[0], block)
-            if (block := columns(layer.steepness)) is not None:
-                _share(self._slope(trace, inner).sum(0), block)
-            if (block := columns(layer.bias)) is not None:
-                block.copy_(adjoint[0])
-            if (block := columns(layer.weight)) is not None:
-                _outer(adjoint, trace.previous, block.unflatten(1, layer.weight.shape))
+            if (rows := block(layer.shift)) is not None:
+                _share(-adjoint[:, 0], rows)
+            if (rows := block(layer.steepness)) is not None:
+                _share(self._slope(trace, inner).sum(1), rows)
+            if (rows := block(layer.bias)) is not None:
+                rows.copy_(adjoint[:, 0])
+            if (rows := block(layer.weight)) is not None:
+                _outer(adjoint, trace.previous, rows.unflatten(0, layer.weight.shape))
         return out
 
     @staticmethod
     def _slope(trace: _Trace, inner: Tensor) -> Tensor:
-        """Return the parts [C, N, units] of d/ds of s (z - c), weighted by the adjoint of that argument."""
+        """Return the parts [units, C, N] of d/ds of s (z - c), weighted by the adjoint of that argument."""
         slope = trace.z * inner
         if trace.layer.shift is not None:
-            slope[0] -= trace.layer.shift * inner[0]
+            slope[:, 0] -= trace.layer.shift[:, None] * inner[:, 0]
         return slope
 
     @torch.no_grad()
@@ -230,14 +240,14 @@ class MLPTape(Tape):
             layer = trace.layer
             own: list[Tensor] = []
             if layer.weight.requires_grad:
-                own.append((adjoint.flatten(0, 1).T @ trace.previous.flatten(0, 1)).reshape(-1))
+                own.append((adjoint.flatten(1) @ trace.previous.flatten(1).T).reshape(-1))
             if layer.bias.requires_grad:
-                own.append(adjoint[0].sum(0))
+                own.append(adjoint[:, 0].sum(1))
             if layer.steepness is not None and layer.steepness.requires_grad:
-                total = self._slope(trace, inner).sum((0, 1))
+                total = self._slope(trace, inner).sum((1, 2))
                 own.append(total if len(layer.steepness) == len(total) else total.sum(0, keepdim=True))
             if layer.shift is not None and layer.shift.requires_grad:
-                total = -adjoint[0].sum(0)
+                total = -adjoint[:, 0].sum(1)
                 own.append(total if len(layer.shift) == len(total) else total.sum(0, keepdim=True))
             parts = own + parts
         return torch.cat(parts)
@@ -255,20 +265,25 @@ class MLPTape(Tape):
         moved: Tensor | None = None
         for number, trace in enumerate(self._traces):
             layer, z = trace.layer, trace.z
-            change = torch.zeros_like(z) if moved is None else moved @ layer.weight.T
-            if (turn := part(layer.weight)) is not None:
-                change += trace.previous @ turn.T
+            turn = part(layer.weight)
+            change = torch.zeros_like(z) if moved is None and turn is None else None
+            if turn is not None:
+                change = mapped(turn, trace.previous)
+            if moved is not None:
+                passed = mapped(layer.weight, moved)
+                change = passed if change is None else change.add_(passed)
+            assert change is not None
             if (turn := part(layer.bias)) is not None:
-                change[0] += turn
+                change[:, 0] += turn[:, None]
             steeper, shifted = part(layer.steepness), part(layer.shift)
             if shifted is not None:
-                change[0] -= shifted
+                change[:, 0] -= shifted[:, None]
             if layer.steepness is not None:
-                change *= layer.steepness
+                change *= layer.steepness[:, None, None]
             if steeper is not None:
-                change += steeper * z
+                change += steeper[:, None, None] * z
                 if layer.shift is not None:
-                    change[0] -= steeper * layer.shift
+                    change[:, 0] -= (steeper * layer.shift)[:, None]
             moved = change if layer.function is None else product(self._slope_of(number), change, self._source.tables)
         assert moved is not None
         return selected(moved, self._source)
@@ -276,24 +291,33 @@ class MLPTape(Tape):
     @property
     def memory(self) -> int:
         """Bytes that the record holds."""
-        kept = [t for trace in self._traces for t in (trace.previous, trace.z, *trace.powers, *trace.coefficients)]
+        kept = [t for trace in self._traces for t in (trace.previous, trace.z, *trace.coefficients)]
+        kept += [t for trace in self._traces for power in trace.powers[1:] for t in power]
         return sum(t.nbytes for t in (*kept, *(slope for slope in self._slopes if slope is not None)))
 
 
 def _outer(adjoint: Tensor, previous: Tensor, out: Tensor) -> None:
-    """Write sum_c adjoint[c, n, i] previous[c, n, j] into out[n, i, j]."""
-    (count, _, units), features = adjoint.shape, previous.shape[2]
-    if count == 1:
-        torch.mul(adjoint[0][:, :, None], previous[0][:, None, :], out=out)
-    elif count * units * features >= 400 or min(units, features) > 8:
-        out.copy_(torch.bmm(adjoint.permute(1, 2, 0), previous.permute(1, 0, 2)))
-    elif units <= features:  # torch multiplies batches of tiny matrices by scalar loops; these are vectorised
-        for i in range(units):
-            out[:, i] = (adjoint[:, :, i : i + 1] * previous).sum(0)
-    else:
-        for j in range(features):
-            out[:, :, j] = (adjoint * previous[:, :, j : j + 1]).sum(0)
+    """Write sum_c adjoint[i, c, n] previous[j, c, n] into out[i, j, n].
+
+    Batches of tiny matrices are slow in every library; products along the points are vectorised. The partial sums of a
+    few units i stay in the cache, so that `out` is written once.
+    """
+    units, count, points = adjoint.shape
+    features = previous.shape[0]
+    step = units
+    if adjoint.device.type == "cpu":
+        step = max(1, CACHED // max(1, features * points * adjoint.element_size()))
+    a, b = adjoint[:, None].unbind(2), previous[None].unbind(2)
+    for start in range(0, units, step):
+        rows = slice(start, start + step)
+        if count == 1:
+            torch.mul(a[0][rows], b[0], out=out[rows])
+            continue
+        total = a[0][rows] * b[0]
+        for c in range(1, count - 1):
+            total.addcmul_(a[c][rows], b[c])
+        torch.addcmul(total, a[count - 1][rows], b[count - 1], out=out[rows])
 
 
 def _share(per_unit: Tensor, out: Tensor) -> None:
-    out.copy_(per_unit if out.shape[1] == per_unit.shape[1] else per_unit.sum(1, keepdim=True))
+    out.copy_(per_unit if len(out) == len(per_unit) else per_unit.sum(0, keepdim=True))

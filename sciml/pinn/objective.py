@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from sciml.network import Tape
 from sciml.notation import Partial, to_text
 from sciml.pinn.ansatz import Ansatz
 from sciml.pinn.collocation import Sampler, adapted
@@ -175,9 +174,8 @@ class ForwardObjective(Objective):
         residuals: dict[str, Tensor] = {}
         jacobians: dict[str, Tensor] = {}
         for place, blocks in self._parts(rows):
-            single = len(place.names) == 1 and len(blocks) == 1 and out is not None
-            target = out[place.names[0]][None] if single and out is not None else None
-            values, jacobian = self._linearised(place, blocks, lambda tape, c, t=target: tape.jacobian(c, t))
+            targets = [None if out is None or len(blocks) > 1 else out[name] for name in place.names]
+            values, jacobian = self._linearised(place, blocks, targets)
             residuals.update(zip(place.names, values, strict=True))
             jacobians.update(zip(place.names, jacobian, strict=True))
         return residuals, jacobians
@@ -227,18 +225,19 @@ class ForwardObjective(Objective):
         return parts[0] if len(parts) == 1 else parts[0] - parts[1]
 
     def _linearised(
-        self, place: _Place, blocks: Sequence[Block], pull: Callable[[Tape, Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Scaled residuals [M, N] and their Jacobian [M, N, P]."""
+        self, place: _Place, blocks: Sequence[Block], targets: Sequence[Tensor | None]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Scaled residuals [M, N] and the Jacobian [N, P] of each, written into the targets that are there."""
         values, jacobians = [], []
         for block in blocks:
             jet, tape = place.group.field.record(self.network, block)
             value, cotangent = place.group.linearised(block, jet)
             values.append(value / place.scales[:, None])
-            jacobians.append(pull(tape, cotangent / place.scales[:, None, None, None]))
+            scaled = cotangent / place.scales[:, None, None, None]
+            jacobians.append([tape.jacobian(c, target) for c, target in zip(scaled, targets, strict=True)])
         if len(blocks) == 1:
             return values[0], jacobians[0]
-        return values[0] - values[1], jacobians[0] - jacobians[1]
+        return values[0] - values[1], [here - there for here, there in zip(*jacobians, strict=True)]
 
     def _chunked(self, place: _Place, block: Block) -> Tensor:
         """Scaled residuals at any number of points, in chunks that stay in the cache."""

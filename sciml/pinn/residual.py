@@ -119,7 +119,8 @@ class Field:
             g += self._handed(points)
         for (a, c), value in zip(self._places, self._factors(*columns), strict=True):
             factors[a, c] = value
-        return Block(columns, inputs.transpose(1, 2).contiguous(), g, factors)
+        # In memory a feature lies together, as the network takes it.
+        return Block(columns, inputs.transpose(0, 1).contiguous().permute(1, 2, 0), g, factors)
 
     def network_jet(self, network: nn.Module, block: Block) -> Tensor:
         """Return the network's output jet [C, N, O] at the points of a block, differentiable in its parameters."""

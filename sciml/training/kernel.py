@@ -64,4 +64,5 @@ class DampedRows:
 
 def stacked(objective: Objective, parts: Mapping[str, Tensor]) -> Tensor:
     """Return the rows of all terms, each times sqrt(weight_k / n_k): of r_k the square sum is then the loss."""
-    return torch.cat([(objective.weight(name) / max(1, len(part))) ** 0.5 * part for name, part in parts.items()])
+    scaled = [(objective.weight(name) / max(1, len(part))) ** 0.5 * part for name, part in parts.items()]
+    return torch.cat([part.mT for part in scaled], -1).mT if scaled[0].ndim == 2 else torch.cat(scaled)

@@ -78,7 +78,10 @@ class Objective(ABC):
     def jacobian(
         self, rows: Rows | None = None, out: Mapping[str, Tensor] | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return r_k and J_k = d r_k / d theta, [rows of k, P], by name; J_k may be written into `out[k]`."""
+        """Return r_k and J_k = d r_k / d theta, [rows of k, P], by name; J_k may be written into `out[k]`.
+
+        In memory J_k best lies one parameter after another, as in what `linearize` gives and a `Tape` returns.
+        """
 
     def weighted_gradient(
         self, factors: Mapping[str, float], rows: Rows | None = None
@@ -199,7 +202,7 @@ class Objective(ABC):
             kept = {
                 name: old[name]
                 if name in old and old[name].shape == shape and old[name].dtype == theta.dtype
-                else theta.new_empty(shape)
+                else theta.new_empty(shape[::-1]).T
                 for name, shape in shapes.items()
             }
         factors = {name: self.weight(name) / max(1, n) for name, n in sizes.items()}
