@@ -156,4 +156,38 @@ TYPED: dict[str, Callable[[], Problem]] = {
         {"x": (-1, 1), "y": (-1, 1), "t": (0, 1)},
         exact="exp(-5*((x - t/2)**2 + (y - t/4)**2)/(1 + t))/(1 + t)",
     ),
+    "thin boundary layer": partial(
+        Problem,
+        "-u_xx/1000 + u_x = 1",
+        ["u(0) = 0", "u(1) = 0"],
+        _LINE,
+        # exp(-1000) is left out: it is zero in float64.
+        exact="x - exp(1000*(x - 1))",
+    ),
+    # A shock of width 0.02 that moves through a third of the box.
+    "moving front": partial(
+        Problem,
+        "u_t + u*u_x = u_xx/200",
+        [
+            "u(x, 0) = 1/2 - tanh(50*x)/2",
+            "u(-1, t) = 1/2 - tanh(50*(-1 - t/2))/2",
+            "u(1, t) = 1/2 - tanh(50*(1 - t/2))/2",
+        ],
+        {"x": (-1, 1), "t": (0, 1)},
+        exact="1/2 - tanh(50*(x - t/2))/2",
+    ),
+    "wave number twenty": partial(
+        Problem,
+        "laplacian(u) + 400*u = 0",
+        "u(boundary) = sin(12*x)*cos(16*y)",
+        _SQUARE,
+        exact="sin(12*x)*cos(16*y)",
+    ),
+    "sound in a pipe": partial(
+        Problem,
+        ["u_t = p_x", "p_t = u_x"],
+        ["u(x, 0) = sin(3*pi*x)", "p(x, 0) = 0", "u(0, t) = 0", "u(1, t) = 0"],
+        _STRIP,
+        exact={"u": "sin(3*pi*x)*cos(3*pi*t)", "p": "cos(3*pi*x)*sin(3*pi*t)"},
+    ),
 }
