@@ -103,6 +103,8 @@ def _machine(records: Sequence[Record]) -> str:
     names = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "numpy", "scipy") if versions[name])
     commits = ", ".join(dict.fromkeys(str(a["versions"]["commit"]) for a in about))
     memory = f", {about[-1]['memory_gib']} GiB" if about[-1]["memory_gib"] else ""
+    before = _known(records, "prepared")
+    prepared = f"; interpreter, imports and declaration took {min(before):.1f} to {max(before):.1f} s" if before else ""
     threads = "/".join(sorted({str(record["threads"]) for record in records}))
     return (
         "# Accuracy of the networks\n\n"
@@ -112,7 +114,7 @@ def _machine(records: Sequence[Record]) -> str:
         "median, in brackets the worst.\n\n"
         f"Machine: {about[-1]['processor']}, {about[-1]['cores']} cores{memory}; {threads} thread(s); float64 matrix "
         f"rate {max(rates):.1f} GFLOP/s a core ({min(rates):.1f} at the busiest moment); load average when a run began "
-        f"{min(loads):.1f} to {max(loads):.1f}; {names}; commit {commits}."
+        f"{min(loads):.1f} to {max(loads):.1f}; {names}; commit {commits}{prepared}."
     )
 
 
@@ -129,7 +131,7 @@ def _main_table(rows: Sequence[Row], records: Sequence[Record]) -> str:
         lines.append([*_cells(row.name, mine), *_verdict(mine, against)])
         if row.name == "burgers":
             for (name, _), record in latest(records, "deepxde").items():
-                lines.append([*_cells(name, [record]), "", ""])
+                lines.append([*_cells(name, [record]), "", _beside(mine, record)])
     return _markdown(columns, lines)
 
 
@@ -190,6 +192,21 @@ def _verdict(records: Sequence[Record], classical: Record | None) -> tuple[str, 
     if theirs > EQUAL * seconds:
         return _seconds(theirs), f"**network**, {_factor(theirs / seconds)} times: {_why(records[0])}"
     return _seconds(theirs), "equal"
+
+
+def _beside(ours: Sequence[Record], theirs: Record) -> str:
+    """How much sooner or later our network has the least error of another program's."""
+    best, seconds = theirs.get("best"), theirs.get("best_seconds")
+    if best is None or seconds is None:
+        return "no result"
+    infinite = (math.inf,)
+    when = [min([s for s, error, _ in r.get("trace", []) if error <= best] or infinite) for r in ours]
+    middle = median(when)
+    if not math.isfinite(middle):
+        return f"ours does not reach {_error(best)}"
+    factor = seconds / max(middle, 1e-3)
+    pace = f"{_factor(factor)} times sooner" if factor >= 1 else f"{_factor(1 / factor)} times later"
+    return f"our network has {_error(best)} after {_seconds(middle)} s, {pace}"
 
 
 def _why(record: Record) -> str:

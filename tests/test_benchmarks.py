@@ -89,6 +89,13 @@ def test_the_table_flags_a_dishonest_estimate_and_says_who_is_faster():
     assert "ends at 1.0e-04 (as accurate)" in tables([record(1e-5, 1e-5), classical])
 
 
+def test_another_program_is_compared_at_the_error_that_it_reaches():
+    ours = record(1e-5, 1e-5, name="burgers", trace=[[1.0, 1e-2, None], [2.0, 1e-3, None], [9.0, 1e-5, None]])
+    theirs = record(5e-3, None, name="theirs", kind="deepxde", best_seconds=100.0)
+    assert "our network has 5.0e-03 after 2.0 s, 50 times sooner" in tables([ours, theirs])
+    assert "ours does not reach 1.0e-06" in tables([ours, {**theirs, "best": 1e-6}])
+
+
 def test_required_seconds_are_for_a_slower_machine_and_the_worst_seed_counts():
     # 20 s on a core of 32 GFLOP/s are 40 s on one of 16; 30 s are required.
     assert "| heat | 1e-6 | 30 | 20 | 20 | 40 | met here, not on a core of 16 GFLOP/s |" in tables([record(1e-7, 1e-7)])
