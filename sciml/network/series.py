@@ -15,17 +15,26 @@ from torch import Tensor
 
 from sciml.network.multiindex import IndexSet
 
-__all__ = ["adjoint_product", "compose", "mapped", "powers", "product", "scaled_product"]
+__all__ = [
+    "adjoint_product",
+    "compose",
+    "composed",
+    "mapped",
+    "powers",
+    "product",
+    "scaled_product",
+]
 
 
 def mapped(matrix: Tensor, a: Tensor) -> Tensor:
     """Return a linear map [V, W] of a series [W, C, N], [V, C, N]: one matrix product."""
-    return (matrix @ a.flatten(1)).unflatten(1, a.shape[1:])
+    features, count, points = a.shape
+    return torch.mm(matrix, a.reshape(features, count * points)).view(len(matrix), count, points)
 
 
-def scaled_product(a: Tensor, b: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
+def scaled_product(a: Tensor, b: Tensor, scale: float) -> Tensor:
     """Return scale a b in one pass over memory."""
-    return torch.mul(a, b, out=out) if scale == 1.0 else torch.addcmul(a.new_zeros(()), a, b, value=scale, out=out)
+    return a * b if scale == 1.0 else torch.addcmul(a.new_zeros(()), a, b, value=scale)
 
 
 def powers(z: Tensor, tables: IndexSet) -> list[Sequence[Tensor]]:
@@ -53,58 +62,75 @@ def powers(z: Tensor, tables: IndexSet) -> list[Sequence[Tensor]]:
     return result
 
 
-def compose(f: Sequence[Tensor], h: Sequence[Sequence[Tensor]], tables: IndexSet, derivative: bool = False) -> Tensor:
-    """Return f(z) = sum_k f_k h^k, with f_k = f^(k)(z_0) / k! of shape [W, N] and h from `powers`; or f'(z).
+def compose(f: Sequence[Tensor], h: Sequence[Sequence[Tensor]], tables: IndexSet) -> Tensor:
+    """Return f(z) = sum_k f_k h^k, with f_k = f^(k)(z_0) / k! of shape [W, N] and h from `powers`, as one tensor.
 
-    This is Faa di Bruno's formula in power-series form; f' has the coefficients (k + 1) f_{k+1}. Only those to order K
-    (K + 1 for f') are read.
+    This is Faa di Bruno's formula in power-series form; only `f[: K + 1]` are read.
     """
-    f = f[derivative:]
-    scales = [k + 1.0 if derivative else 1.0 for k in range(tables.order + 1)]
     if torch.is_grad_enabled():  # slices of one buffer may not be written to where a graph is recorded
-        parts = [f[0], *(scaled_product(f[1], part, scales[1]) for part in (h[0] if h else ()))]
-        for k in range(2, tables.order + 1):
-            for target, part in enumerate(h[k - 1], start=tables.starts[k]):
-                parts[target] = torch.addcmul(parts[target], f[k], part, value=scales[k])
-        return torch.stack(parts, 1)
+        return torch.stack(composed(f, h, tables), 1)
     if tables.order == 0:
         return f[0][:, None]
     result = f[0].new_empty((f[0].shape[0], len(tables), f[0].shape[1]))
-    value, *rest = result.unbind(1)
-    value.copy_(f[0])
-    for target, part in zip(rest, h[0], strict=True):
-        scaled_product(f[1], part, scales[1], target)
-    for k in range(2, tables.order + 1):
-        for target, part in enumerate(h[k - 1], start=tables.starts[k] - 1):
-            rest[target].addcmul_(f[k], part, value=scales[k])
+    parts = result.unbind(1)
+    parts[0].copy_(f[0])
+    composed(f, h, tables, parts)
     return result
 
 
-def product(a: Tensor, b: Tensor, tables: IndexSet) -> Tensor:
+def composed(
+    f: Sequence[Tensor],
+    h: Sequence[Sequence[Tensor]],
+    tables: IndexSet,
+    out: Sequence[Tensor] | None = None,
+    derivative: bool = False,
+) -> list[Tensor]:
+    """Return the coefficients of `compose` as separate tensors [W, N]; all but the first may be written into `out`.
+
+    With `derivative` they are those of f'(z) instead, whose f'_k = (k + 1) f_{k+1}.
+    """
+    f = f[derivative:]
+    parts = [f[0]]
+    if tables.order > 0:
+        if derivative:
+            zero = f[1].new_zeros(())
+            parts += [torch.addcmul(zero, f[1], part, value=2) for part in h[0]]
+        else:
+            targets = [None] * len(h[0]) if out is None else out[1:]
+            parts += [torch.mul(f[1], part, out=target) for part, target in zip(h[0], targets, strict=True)]
+    for k in range(2, tables.order + 1):
+        for position, part in enumerate(h[k - 1], start=tables.starts[k]):
+            parts[position].addcmul_(f[k], part, value=k + 1 if derivative else 1)
+    return parts
+
+
+def product(a: Sequence[Tensor], b: Tensor, tables: IndexSet) -> Tensor:
     """Return the truncated product, result[alpha] = sum_{beta <= alpha} a[alpha - beta] b[beta].
 
     Parameters
     ----------
-    a, b : series [W, C, N].
+    a : coefficients [W, N] of a series, as from `composed`.
+    b : series [W, C, N].
     """
-    result = a[:, :1] * b
-    left, right, total = a.unbind(1), b.unbind(1), result.unbind(1)
+    result = a[0][:, None] * b
+    right, total = b.unbind(1), result.unbind(1)
     for alpha, beta, difference in tables.shifts:
-        total[alpha].addcmul_(left[difference], right[beta])
+        total[alpha].addcmul_(a[difference], right[beta])
     return result
 
 
-def adjoint_product(factor: Tensor, adjoint: Tensor, tables: IndexSet) -> Tensor:
+def adjoint_product(factor: Sequence[Tensor], adjoint: Tensor, tables: IndexSet) -> Tensor:
     """Return the adjoint of the truncated product dz -> factor * dz.
 
     result[beta] = sum_{alpha >= beta} factor[alpha - beta] adjoint[alpha].
 
     Parameters
     ----------
-    factor, adjoint : series [W, C, N].
+    factor : coefficients [W, N] of a series, as from `composed`.
+    adjoint : series [W, C, N].
     """
-    result = factor[:, :1] * adjoint
-    left, right, total = factor.unbind(1), adjoint.unbind(1), result.unbind(1)
+    result = factor[0][:, None] * adjoint
+    right, total = adjoint.unbind(1), result.unbind(1)
     for alpha, beta, difference in tables.shifts:
-        total[beta].addcmul_(left[difference], right[alpha])
+        total[beta].addcmul_(factor[difference], right[alpha])
     return result

@@ -13,12 +13,12 @@ from sciml.errors import ArgumentError
 from sciml.network.activations import Sine
 from sciml.network.mlp import MLP, Layer
 from sciml.network.multiindex import Index, IndexSet, checked, index_set
-from sciml.network.series import adjoint_product, compose, mapped, powers, product
+from sciml.network.series import adjoint_product, compose, composed, mapped, powers, product
 from sciml.network.tape import Tape
 
 __all__ = ["InputJet", "MLPTape", "expand", "lift", "selected"]
 
-CACHED = 1 << 21  # bytes of a partial sum that stay in the cache on a CPU
+CACHED = 1 << 22  # bytes of a partial sum that stay in the cache on a CPU
 
 
 @final
@@ -76,7 +76,7 @@ def lift(mlp: MLP, x: Tensor, indices: Sequence[Index]) -> InputJet:
         y = (x.permute(2, 0, 1) / tables.factorials(x)).contiguous()
         if not layer.identity:
             y = mapped(layer.matrix, y)
-            y[:, 0] += layer.phase[:, None]
+            y[:, 0].add_(layer.phase[:, None])
     if layer.waves:
         z = y[: layer.waves]
         wave = compose(Sine().taylor(z[:, 0], tables.order), powers(z, tables), tables)
@@ -103,7 +103,7 @@ def expand(mlp: MLP, source: InputJet, keep: bool) -> tuple[Tensor, list[_Trace]
     for layer in mlp.layers:
         assert isinstance(layer, Layer)
         z = mapped(layer.weight, a)
-        z[:, 0] += layer.bias[:, None]
+        z[:, 0].add_(layer.bias[:, None])  # `z[:, 0] +=` would copy the slice onto itself as well
         if layer.function is None:
             traces.append(_Trace(layer, a, z, [], []))
             a = z
@@ -112,7 +112,7 @@ def expand(mlp: MLP, source: InputJet, keep: bool) -> tuple[Tensor, list[_Trace]
         if layer.steepness is not None or layer.shift is not None:
             y = z.clone()
             if layer.shift is not None:
-                y[:, 0] -= layer.shift[:, None]
+                y[:, 0].sub_(layer.shift[:, None])
             if layer.steepness is not None:
                 y *= layer.steepness[:, None, None]
         h = powers(y, tables)
@@ -144,7 +144,7 @@ class MLPTape(Tape):
     def __init__(self, source: InputJet, traces: list[_Trace]) -> None:
         self._source = source
         self._traces = traces
-        self._slopes: list[Tensor | None] = [None] * len(traces)
+        self._slopes: list[list[Tensor] | None] = [None] * len(traces)
         self.count = sum(p.numel() for trace in traces for p in trace.layer.parameters() if p.requires_grad)
 
     def _start(self, cotangent: Tensor) -> Tensor:
@@ -178,11 +178,11 @@ class MLPTape(Tape):
             if number:
                 adjoint = mapped(trace.layer.weight.T, adjoint)
 
-    def _slope_of(self, number: int) -> Tensor:
-        """Return the series f'(y) of a layer [units, C, N], computed once."""
+    def _slope_of(self, number: int) -> list[Tensor]:
+        """Return the coefficients [units, N] of the series f'(y) of a layer, computed once."""
         slope, trace = self._slopes[number], self._traces[number]
         if slope is None:
-            slope = compose(trace.coefficients, trace.powers, self._source.tables, derivative=True)
+            slope = composed(trace.coefficients, trace.powers, self._source.tables, derivative=True)
             self._slopes[number] = slope
         return slope
 
@@ -227,7 +227,7 @@ class MLPTape(Tape):
         """Return the parts [units, C, N] of d/ds of s (z - c), weighted by the adjoint of that argument."""
         slope = trace.z * inner
         if trace.layer.shift is not None:
-            slope[:, 0] -= trace.layer.shift[:, None] * inner[:, 0]
+            slope[:, 0].addcmul_(trace.layer.shift[:, None], inner[:, 0], value=-1)
         return slope
 
     @torch.no_grad()
@@ -274,16 +274,16 @@ class MLPTape(Tape):
                 change = passed if change is None else change.add_(passed)
             assert change is not None
             if (turn := part(layer.bias)) is not None:
-                change[:, 0] += turn[:, None]
+                change[:, 0].add_(turn[:, None])
             steeper, shifted = part(layer.steepness), part(layer.shift)
             if shifted is not None:
-                change[:, 0] -= shifted[:, None]
+                change[:, 0].sub_(shifted[:, None])
             if layer.steepness is not None:
                 change *= layer.steepness[:, None, None]
             if steeper is not None:
                 change += steeper[:, None, None] * z
                 if layer.shift is not None:
-                    change[:, 0] -= (steeper * layer.shift)[:, None]
+                    change[:, 0].sub_((steeper * layer.shift)[:, None])
             moved = change if layer.function is None else product(self._slope_of(number), change, self._source.tables)
         assert moved is not None
         return selected(moved, self._source)
@@ -293,7 +293,8 @@ class MLPTape(Tape):
         """Bytes that the record holds."""
         kept = [t for trace in self._traces for t in (trace.previous, trace.z, *trace.coefficients)]
         kept += [t for trace in self._traces for power in trace.powers[1:] for t in power]
-        return sum(t.nbytes for t in (*kept, *(slope for slope in self._slopes if slope is not None)))
+        kept += [t for slope in self._slopes for t in (slope or [])[1:]]
+        return sum(t.nbytes for t in kept)
 
 
 def _outer(adjoint: Tensor, previous: Tensor, out: Tensor) -> None:
