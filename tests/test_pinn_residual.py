@@ -163,16 +163,25 @@ def test_equal_seeds_draw_equal_points_and_different_seeds_do_not():
     assert not torch.equal(draws[0], draws[2])
 
 
-def test_residuals_run_on_the_meta_device():
-    problem = sciml.load("burgers")
-    ansatz = build_ansatz(problem)
-    network = MLP(2, 1, 7, 3, lower=[-1.0, -1.0], upper=[1.0, 1.0], device="meta")
-    from sciml.pinn.residual import ResidualGroup
-
-    group = ResidualGroup(ansatz, [problem.substituted(r) for r in problem.residuals])
-    block = group.block(torch.empty(30, 2, dtype=torch.float64, device="meta"))
-    out, tape = group.field.record(network, block)
-    values, cotangent = group.linearised(block, out)
-    jacobian = tape.jacobian(cotangent)
-    assert values.shape == (1, 30)
-    assert (jacobian.shape, jacobian.device.type) == ((1, 30, network.parameter_count), "meta")
+@pytest.mark.parametrize(
+    ("name", "exact"), [("burgers", True), ("burgers", False), ("kdv", True), ("lid_driven_cavity", True)]
+)
+def test_residuals_jacobians_and_gram_matrices_run_on_the_meta_device(name, exact):
+    """No kernel needs a number, so that none can assume where numbers lie."""
+    problem, device = sciml.load(name), torch.device("meta")
+    ansatz = build_ansatz(problem, exact=exact)
+    network = MLP(len(ansatz.inputs), len(problem.unknowns), 7, 2, device=device)
+    sampler = Sampler(problem.domain, torch.Generator().manual_seed(0), torch.float64, device)
+    objective = ForwardObjective(ansatz, network, sampler)
+    parameters, sizes = network.parameter_count, objective.sizes()
+    factors = dict.fromkeys(sizes, 1.0)
+    kept = {term: torch.empty(parameters, size, dtype=torch.float64, device=device).T for term, size in sizes.items()}
+    residuals, matrix, vector = objective.gram(factors, kept)
+    assert {term: tuple(r.shape) for term, r in residuals.items()} == {term: (size,) for term, size in sizes.items()}
+    assert (matrix.shape, vector.shape) == ((parameters, parameters), (parameters,))
+    products = objective.differential()
+    pushed = products.push(vector)
+    found = [*objective.residuals().values(), matrix, vector, *pushed.values(), products.pull(pushed)]
+    found.append(objective.weighted_gradient(factors)[1])
+    assert {tensor.device.type for tensor in found} == {"meta"}
+    assert {tensor.dtype for tensor in found} == {torch.float64}

@@ -206,8 +206,16 @@ class Objective(ABC):
                 for name, shape in shapes.items()
             }
         factors = {name: self.weight(name) / max(1, n) for name, n in sizes.items()}
-        matrix, vector = theta.new_zeros(count, count), torch.zeros_like(theta)
-        parts: dict[str, list[Tensor]] = {name: [] for name in sizes}
+        residuals, matrix, vector = self.gram(factors, kept)
+        return Linearization(self, theta, residuals, self.evaluation(residuals), matrix, vector, factors, kept)
+
+    def gram(
+        self, factors: Mapping[str, float], kept: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Return r_k by name, sum_k f_k J_k'J_k [P, P] and sum_k f_k J_k'r_k [P]; J_k is written into `kept[k]`."""
+        theta = self.parameters()
+        matrix, vector = theta.new_zeros(theta.numel(), theta.numel()), torch.zeros_like(theta)
+        parts: dict[str, list[Tensor]] = {name: [] for name in factors}
         for chunk in self.chunks():
             out = None if kept is None else {name: kept[name][rows] for name, rows in chunk.items()}
             residuals, jacobians = self.jacobian(chunk, out)
@@ -218,8 +226,7 @@ class Objective(ABC):
                     out[name].copy_(jacobians[name])
         matrix = torch.tril(matrix)
         matrix = matrix + torch.tril(matrix, -1).T
-        residuals = {name: torch.cat(pieces) for name, pieces in parts.items() if pieces}
-        return Linearization(self, theta, residuals, self.evaluation(residuals), matrix, vector, factors, kept)
+        return {name: torch.cat(pieces) for name, pieces in parts.items() if pieces}, matrix, vector
 
     def normal_equations(self) -> tuple[Tensor, Tensor, float, dict[str, Tensor]]:
         """Return A = sum_k w_k/N_k J_k'J_k, g = sum_k w_k/N_k J_k'r_k, the loss, and the residuals.
