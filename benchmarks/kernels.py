@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -28,6 +29,7 @@ import sciml
 from sciml.network import MLP, GeneralTape, Index, InputJet, Tape, closure, jet, lift, record
 from sciml.network.general import jet_general
 from sciml.network.mlp import Layer
+from sciml.network.taylor import expand, selected
 from sciml.pinn.ansatz import build_ansatz
 from sciml.pinn.collocation import Sampler
 from sciml.pinn.objective import ForwardObjective
@@ -196,19 +198,23 @@ def looped_autograd(case: Case, cotangent: Tensor) -> Tensor:
 
 def compiled(case: Case) -> tuple[Task | None, float, str]:
     """Return the jet by `torch.compile`, the seconds until its first result, and why there is none if there is none."""
+    network = deepcopy(case.network).requires_grad_(False)
 
     def program(coefficients: Tensor) -> Tensor:
-        return jet(case.network, InputJet(case.source.indices, case.source.tables, coefficients))
+        return expand(network, InputJet(case.source.indices, case.source.tables, coefficients), False)[0]
 
     start = time.perf_counter()
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fast = torch.compile(program)
+            torch.compiler.reset()
+            # With gradients enabled the jet writes into no slices, which would cut the program into pieces.
+            fast = torch.compile(program, fullgraph=True, dynamic=False)
             fast(case.source.coefficients)
     except Exception as error:  # whatever a missing or failing compiler raises, the rest is still measured
         return None, 0.0, f"{type(error).__name__}: {str(error).strip().splitlines()[0][:100]}"
-    return torch.no_grad()(lambda: fast(case.source.coefficients)), time.perf_counter() - start, ""
+    task = torch.enable_grad()(lambda: selected(fast(case.source.coefficients), case.source))
+    return task, time.perf_counter() - start, ""
 
 
 def deviation(found: Tensor, exact: Tensor) -> float:
