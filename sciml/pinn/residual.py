@@ -136,8 +136,10 @@ class Field:
 
     def values(self, block: Block, outputs: Tensor) -> Tensor:
         """Return the partials [A, N] from the network's output jet [C, N, O] (derivatives)."""
-        network = outputs[:, :, self.outputs]  # [C, N, A]
-        return block.g + torch.einsum("acn,cna->an", block.factors, network)
+        partials = list(block.g)
+        for a, c in self._places:  # few of the factors are not zero
+            partials[a] = torch.addcmul(partials[a], block.factors[a, c], outputs[c, :, self.outputs[a]])
+        return torch.stack(partials)
 
     def cotangent(self, block: Block, slopes: Tensor, width: int) -> Tensor:
         """Return dR/d(jet), [M, C, N, O], from dR/d(partial), slopes [M, A, N]."""
