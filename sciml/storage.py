@@ -35,6 +35,7 @@ FILE_NAME = "solution.safetensors"
 # Where the evaluator of a saved solution lives. A fixed table: a file never says what is imported.
 EVALUATORS: Mapping[str, tuple[str, str]] = {
     "network": ("sciml.pinn.evaluator", "NetworkEvaluator"),
+    "flow": ("sciml.pinn.flow", "FlowEvaluator"),
     "collocation": ("sciml.classical.evaluator", "CollocationEvaluator"),
     "fourier": ("sciml.classical.evaluator", "FourierEvaluator"),
     "ordinary": ("sciml.classical.evaluator", "OrdinaryEvaluator"),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sciml.classical.formulas import Formula
 from sciml.classical.spaces import ElementSpace, Mesh
 from sciml.errors import ProblemError
+from sciml.incompressible import recognised_flow
 from sciml.notation import to_numpy
 
 if TYPE_CHECKING:
@@ -123,40 +124,22 @@ class Flow:
 
 
 def recognise(problem: Problem) -> Flow | None:
-    """Find velocity, pressure and momentum equations in a problem.
+    """Find velocity, pressure and momentum equations in a problem; None where it is something else.
 
-    The problem must have two coordinates and three unknowns; one equation must be c (u_x + v_y) = 0, and the pressure
-    must stand only in the other two, as constant factors times p_x in one and p_y in the other.
-
-    Returns
-    -------
-    Flow, or None where the problem is something else.
+    See `sciml.incompressible.recognised_flow` for what is recognised.
     """
-    if len(problem.coordinates) != 2 or len(problem.unknowns) != 3 or len(problem.residuals) != 3:
+    found = recognised_flow(problem)
+    if found is None:
         return None
-    vocabulary = problem.vocabulary
-    residuals = [sympy.expand(residual.xreplace(dict(problem.constants))) for residual in problem.residuals]
-    for constraint in range(3):
-        velocity = _divergence(residuals[constraint], problem)
-        if velocity is None:
-            continue
-        (pressure,) = set(problem.unknowns) - set(velocity)
-        found: list[Formula | None] = [None, None]
-        for residual in (residuals[i] for i in range(3) if i != constraint):
-            gradient = [p for p in vocabulary.partials(residual) if p.unknown == pressure]
-            if len(gradient) != 1 or sum(gradient[0].orders) != 1:
-                return None
-            leaf = vocabulary.expression(gradient[0])
-            slope = _constant_slope(residual, leaf, problem)
-            if slope is None:
-                return None
-            rest = sympy.expand((residual - slope * leaf) / slope)
-            found[gradient[0].orders.index(1)] = Formula(rest, problem)
-        if found[0] is None or found[1] is None:
-            return None
-        sides, level = _conditions(problem, velocity, pressure)
-        return Flow(problem, velocity, pressure, (found[0], found[1]), sides, level)
-    return None
+    sides = None
+    if found.sides is not None:
+        given = {key: _along(problem, value, key[0]) for key, value in found.sides.items()}
+        u, v = found.velocity
+        sides = tuple(
+            tuple(SideValues(axis, given[axis, end, u], given[axis, end, v]) for end in (0, 1)) for axis in (0, 1)
+        )
+    one, two = (Formula(expression, problem) for expression in found.momentum)
+    return Flow(problem, found.velocity, found.pressure, (one, two), sides, found.level)  # type: ignore[arg-type]
 
 
 def pressures(problem: Problem) -> tuple[str, ...]:
@@ -182,72 +165,11 @@ def pressures(problem: Problem) -> tuple[str, ...]:
     )
 
 
-def _divergence(residual: sympy.Expr, problem: Problem) -> tuple[str, str] | None:
-    """The names (u, v) if a residual is a constant times u_x + v_y."""
-    partials = problem.vocabulary.partials(residual)
-    if sorted(p.orders for p in partials) != [(0, 1), (1, 0)] or partials[0].unknown == partials[1].unknown:
-        return None
-    by_order = {p.orders: p for p in partials}
-    one, two = by_order[1, 0], by_order[0, 1]
-    leaves = [problem.vocabulary.expression(p) for p in (one, two)]
-    slopes = [_constant_slope(residual, leaf, problem) for leaf in leaves]
-    if slopes[0] is None or slopes[1] is None or abs(float(slopes[0] - slopes[1])) > 1e-12 * abs(float(slopes[0])):
-        return None
-    rest = sympy.expand(residual - slopes[0] * leaves[0] - slopes[1] * leaves[1])
-    return (one.unknown, two.unknown) if abs(complex(rest.evalf()) if rest.is_number else 1.0) < 1e-12 else None
-
-
-def _constant_slope(residual: sympy.Expr, leaf: sympy.Expr, problem: Problem) -> sympy.Expr | None:
-    symbol = sympy.Dummy("leaf", real=True)
-    slope = sympy.diff(residual.xreplace({leaf: symbol}), symbol)
-    return slope if slope.is_number and not slope.is_zero else None
-
-
-def _conditions(problem: Problem, velocity: tuple[str, str], pressure: str) -> tuple[Any, Any]:
-    """Velocities on all sides and the pressure at a point, or None where conditions are of another kind."""
-    found: dict[tuple[int, int, str], Callable[[Array], Array]] = {}
-    level = None
-    box = problem.domain
-    for condition in problem.conditions:
-        solved = condition.solved(problem.vocabulary)
-        if solved is None or any(solved[0].orders):
-            return None, None
-        unknown, value = solved[0].unknown, solved[1]
-        if unknown == pressure:
-            if len(condition.place) != 2 or level is not None:
-                return None, None
-            place = tuple(float(condition.place[name]) for name in problem.coordinates)
-            compiled = _function(problem, value)
-            level = (place, float(compiled(*(np.array([c]) for c in place))[0]))
-            continue
-        if len(condition.place) != 1:
-            return None, None
-        ((name, at),) = condition.place.items()
-        axis = problem.coordinates.index(name)
-        ends = (box.lower[axis], box.upper[axis])
-        if at not in ends or (axis, ends.index(at), unknown) in found:
-            return None, None
-        found[axis, ends.index(at), unknown] = _along(_function(problem, value), axis, float(at))
-    keys = [(axis, end, name) for axis in (0, 1) for end in (0, 1) for name in velocity]
-    if set(found) != set(keys):
-        return None, level
-    sides = tuple(
-        tuple(SideValues(axis, found[axis, end, velocity[0]], found[axis, end, velocity[1]]) for end in (0, 1))
-        for axis in (0, 1)
-    )
-    return sides, level
-
-
-def _function(problem: Problem, expression: sympy.Expr) -> Callable[..., Array]:
-    arguments = [problem.vocabulary.symbol(name) for name in problem.coordinates]
-    compiled = to_numpy([expression.xreplace(dict(problem.constants))], arguments, dict(problem.functions))
-    return lambda *points: compiled(*points)[0]
-
-
-def _along(function: Callable[..., Array], axis: int, at: float) -> Callable[[Array], Array]:
-    if axis == 0:
-        return lambda s: function(np.full_like(s, at), s)
-    return lambda s: function(s, np.full_like(s, at))
+def _along(problem: Problem, expression: sympy.Expr, axis: int) -> Callable[[Array], Array]:
+    """Compile a formula on a side of an axis as a function of the other coordinate."""
+    argument = problem.vocabulary.symbol(problem.coordinates[1 - axis])
+    compiled = to_numpy([expression], [argument], dict(problem.functions))
+    return lambda s: compiled(s)[0]
 
 
 def boundary_coefficients(spaces: Sequence[ElementSpace], flow: Flow) -> Array:

@@ -13,24 +13,32 @@ the loss; they are the ansatz's `soft` conditions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import sympy
 from torch import Tensor
 
-from sciml.notation import Partial, to_numpy
+from sciml.notation import Partial, to_numpy, to_text
 from sciml.pinn.layers import kink_layer
 from sciml.problem import Condition, Problem
 
-__all__ = ["Ansatz", "Trace", "build_ansatz", "continued"]
+__all__ = ["Ansatz", "Datum", "Source", "Trace", "build_ansatz", "continued", "interpolant", "sample", "values_at"]
 
 # Values [A, N] of partials at points [N, d]: what a former time window hands over to the next.
 Trace = Callable[[Sequence[Partial], Tensor], Tensor]
 
 _XI = sympy.Symbol("xi", real=True)
+
+
+class Source(NamedTuple):
+    """An unknown as `factor` times the derivative of these orders of a field, which is what the network gives."""
+
+    field: str
+    orders: tuple[int, ...]
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,19 @@ class Ansatz:
     Attributes
     ----------
     problem : the problem whose conditions are met.
-    g, d : formulas in the coordinates for each unknown; parameters are numbers already.
-    scale : a positive number for each unknown, the size of g where g does not vanish.
+    g, d : formulas in the coordinates for each field; parameters are numbers already. The fields are the unknowns
+        themselves unless `sources` says otherwise.
+    scale : a positive number for each field, the size of g where g does not vanish.
     features : for each coordinate, in order, the formulas through which the network sees it, of size about 1.
     trace : in a later time window that starts at T, the former window's solution; then
         `u = g + sum_k (t - T)**k/k! * d^k trace/dt^k(x, T) + scale*d*N`, where g has vanishing initial values.
     layers : further features, of layers that data with a kink make (`sciml.pinn.layers`).
     hard, soft : the conditions that every network meets, and those that the loss must ask for.
+    sources : for unknowns that are derivatives of other fields (velocities, of a stream function) what they are. If
+        there are any, unknowns without a source are not represented.
+    equations : the residuals that the loss asks for, by name, where they are not those of the problem.
+    corners : places where the formulas are singular; values there are those beside.
+    compiled : what was compiled from the formulas, kept for the next that needs it.
     """
 
     problem: Problem
@@ -59,6 +73,36 @@ class Ansatz:
     layers: tuple[sympy.Expr, ...] = ()
     harmonics: int = 1
     trace: Trace | None = None
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    equations: Mapping[str, sympy.Expr] | None = None
+    corners: tuple[tuple[float, ...], ...] = ()
+    compiled: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """What the network gives, in the order of its outputs."""
+        return tuple(dict.fromkeys(s.field for s in self.sources.values())) or self.problem.unknowns
+
+    @property
+    def represented(self) -> tuple[str, ...]:
+        """The unknowns that the network determines."""
+        return tuple(u for u in self.problem.unknowns if u in self.sources or not self.sources)
+
+    @cached_property
+    def residuals(self) -> Mapping[str, sympy.Expr]:
+        """The residuals that the loss asks for, by name; parameters are numbers."""
+        if self.equations is not None:
+            return self.equations
+        problem = self.problem
+        names = [to_text(equation, problem.vocabulary) for equation in problem.equations]
+        return dict(zip(names, [problem.substituted(r) for r in problem.residuals], strict=True))
+
+    def source(self, partial: Partial) -> Source:
+        """The derivative of a field that a partial of an unknown is."""
+        if not self.sources:
+            return Source(partial.unknown, partial.orders)
+        name, orders, factor = self.sources[partial.unknown]
+        return Source(name, tuple(a + b for a, b in zip(orders, partial.orders, strict=True)), factor)
 
     @cached_property
     def inputs(self) -> tuple[sympy.Expr, ...]:
@@ -72,7 +116,7 @@ class Ansatz:
 
 
 @dataclass(frozen=True)
-class _Datum:
+class Datum:
     """One condition `d^order u / d coordinate^order = value` on a whole side of the box."""
 
     condition: Condition
@@ -158,7 +202,7 @@ def _attempt(
         for coordinate in ordered:
             ends = [datum for datum in own if datum.coordinate == coordinate]
             if ends:
-                total += _interpolant(problem, coordinate, ends, total)
+                total += interpolant(problem, coordinate, ends, total)
                 factor *= _factor(problem, coordinate, ends)
         for datum in own:
             if datum.coordinate == problem.time and datum.order == 0 and trace is None:
@@ -168,7 +212,7 @@ def _attempt(
                         total += layer[0]
                         layers += (layer[1],)
         g[unknown], d[unknown] = total, factor
-        scale[unknown] = _size(problem, total)
+        scale[unknown] = size_of(problem, total)
     features = tuple(
         _features(problem, c, harmonics, c in periodic, flat[c, 0], flat[c, 1]) for c in problem.coordinates
     )
@@ -182,7 +226,7 @@ def _periodic_in(condition: Condition, periodic: frozenset[str]) -> bool:
     return condition.kind == "periodic" and next(iter(condition.place)) in periodic
 
 
-def _datum(condition: Condition, problem: Problem) -> _Datum | None:
+def _datum(condition: Condition, problem: Problem) -> Datum | None:
     """Read a condition as data on a side; None where it is something else."""
     solved = condition.solved(problem.vocabulary)
     if solved is None or len(condition.place) != 1:
@@ -198,19 +242,19 @@ def _datum(condition: Condition, problem: Problem) -> _Datum | None:
         g.has(atom) for atom in g.atoms(sympy.Function) if atom.func.__name__ in problem.functions
     ):
         return None  # data without a formula: their derivatives are not at hand
-    return _Datum(condition, partial.unknown, coordinate, ends.index(value), partial.orders[index], g)
+    return Datum(condition, partial.unknown, coordinate, ends.index(value), partial.orders[index], g)
 
 
-def _orders(data: Sequence[_Datum], unknown: str, coordinate: str, end: int) -> frozenset[int]:
+def _orders(data: Sequence[Datum], unknown: str, coordinate: str, end: int) -> frozenset[int]:
     return frozenset(t.order for t in data if (t.unknown, t.coordinate, t.end) == (unknown, coordinate, end))
 
 
-def _flat_end(data: Sequence[_Datum], unknowns: tuple[str, ...], coordinate: str, end: int) -> bool:
+def _flat_end(data: Sequence[Datum], unknowns: tuple[str, ...], coordinate: str, end: int) -> bool:
     """Whether the network is to have zero slope at this end: only if that suits every unknown."""
     return all(_orders(data, unknown, coordinate, end) in ({1}, {0, 2}) for unknown in unknowns)
 
 
-def _attainable(datum: _Datum, data: Sequence[_Datum], flat: Mapping[tuple[str, int], bool]) -> bool:
+def _attainable(datum: Datum, data: Sequence[Datum], flat: Mapping[tuple[str, int], bool]) -> bool:
     if flat[datum.coordinate, datum.end]:
         return True
     orders = _orders(data, datum.unknown, datum.coordinate, datum.end)
@@ -245,7 +289,7 @@ def _functional(polynomial: sympy.Expr, end: int, order: int) -> sympy.Expr:
     return sympy.diff(polynomial, _XI, order).subs(_XI, end)
 
 
-def _factor(problem: Problem, coordinate: str, ends: Sequence[_Datum]) -> sympy.Expr:
+def _factor(problem: Problem, coordinate: str, ends: Sequence[Datum]) -> sympy.Expr:
     """The polynomial of lowest degree with the zeros that d needs, largest value 1 on the interval."""
     needed = [(t.end, t.order) for t in ends]
     powers = [_XI**k for k in range(len(needed) + 1)]
@@ -258,7 +302,7 @@ def _factor(problem: Problem, coordinate: str, ends: Sequence[_Datum]) -> sympy.
     return cast(sympy.Expr, scaled.subs(_XI, _xi(problem, coordinate)))
 
 
-def _interpolant(problem: Problem, coordinate: str, ends: Sequence[_Datum], so_far: sympy.Expr) -> sympy.Expr:
+def interpolant(problem: Problem, coordinate: str, ends: Sequence[Datum], so_far: sympy.Expr) -> sympy.Expr:
     """What must be added to `so_far` so that it meets the data at the ends of one coordinate."""
     symbol = problem.vocabulary.symbol(coordinate)
     length = _exact_number(problem.domain.lengths[problem.domain.index(coordinate)])
@@ -290,19 +334,21 @@ def _independent_powers(functionals: Sequence[tuple[int, int]]) -> list[sympy.Ex
     return chosen
 
 
-def _sample(problem: Problem, count: int = 200) -> np.ndarray:
+def sample(problem: Problem, count: int = 200) -> np.ndarray:
+    """Return random points [count, d] of the box, the same in every call."""
     box = problem.domain
     return np.asarray(box.lower) + np.random.default_rng(0).random((count, box.dimension)) * np.asarray(box.lengths)
 
 
-def _values(problem: Problem, expressions: Sequence[sympy.Expr], points: np.ndarray) -> list[Any]:
+def values_at(problem: Problem, expressions: Sequence[sympy.Expr], points: np.ndarray) -> list[Any]:
+    """Return the values [N] of formulas in the coordinates at points [N, d]."""
     leaves = [problem.vocabulary.symbol(c) for c in problem.coordinates]
     with np.errstate(all="ignore"):
         return to_numpy(list(expressions), leaves, dict(problem.functions))(*points.T)
 
 
-def _size(problem: Problem, g: sympy.Expr) -> float:
-    size = float(np.sqrt(np.mean(_values(problem, [g], _sample(problem))[0] ** 2)))
+def size_of(problem: Problem, g: sympy.Expr) -> float:
+    size = float(np.sqrt(np.mean(values_at(problem, [g], sample(problem))[0] ** 2)))
     return size if np.isfinite(size) and size > 0 else 1.0
 
 
@@ -314,11 +360,11 @@ def _violated(ansatz: Ansatz) -> list[Condition]:
             continue
         datum = _datum(condition, problem)
         assert datum is not None
-        points = _sample(problem)
+        points = sample(problem)
         index = problem.domain.index(datum.coordinate)
         points[:, index] = problem.domain.interval(datum.coordinate)[datum.end]
         derivative = sympy.diff(ansatz.g[datum.unknown], problem.vocabulary.symbol(datum.coordinate), datum.order)
-        have, want = _values(problem, [derivative, datum.value], points)
+        have, want = values_at(problem, [derivative, datum.value], points)
         gap = np.max(np.abs(have - want))
         if not gap <= 1e-12 * (1 + np.max(np.abs(want)) + ansatz.scale[datum.unknown]) * 10**datum.order:
             wrong.append(condition)

@@ -17,11 +17,12 @@ from torch import nn
 from sciml.errors import ArgumentError, SolveError
 from sciml.network import MLP
 from sciml.pinn.ansatz import Ansatz, build_ansatz
-from sciml.pinn.evaluator import NetworkEvaluator
+from sciml.pinn.flow import evaluator_of
 from sciml.pinn.march import March
 from sciml.pinn.plan import Plan, plan_for
 from sciml.pinn.progress import Limits, Progress, Recorder
 from sciml.pinn.random_features import RandomFeatures
+from sciml.pinn.streamfunction import Stream, stream_function
 from sciml.problem import Problem
 from sciml.solution import Solution, Status
 from sciml.training import Optimizer, make_optimizer
@@ -107,7 +108,9 @@ def solve(
         raise ArgumentError(f"network must be 'WIDTHxDEPTH', a torch.nn.Module or None, got {network!r}")
     plan = plan_for(problem, network)
     options["harmonics"] = plan.harmonics
-    ansatz = build_ansatz(problem, **options)
+    # A network of the user's own gives the unknowns themselves.
+    stream = stream_function(problem) if exact_conditions and not isinstance(network, nn.Module) else None
+    ansatz = build_ansatz(problem, **options) if stream is None else stream.ansatz
     generator = torch.Generator().manual_seed(seed)
     limits = Limits(tol, budget, iterations, start)
     recorder = Recorder(limits, progress)
@@ -122,7 +125,7 @@ def solve(
     if optimizer == "least-squares" or (optimizer == "auto" and network is None and iterations is None):
         features = RandomFeatures(ansatz, generator, dtype, device, recorder, limits)
         met = features.run()
-        direct = _direct(problem, features, met, options, about)
+        direct = _direct(problem, features, met, options, about, stream)
         if optimizer == "least-squares" and direct is None:
             raise SolveError(
                 "random features do not come near a solution of this equation; train a network, optimizer='auto'"
@@ -150,7 +153,7 @@ def solve(
     }
     return Solution(
         problem,
-        NetworkEvaluator([window.piece for window in march.windows], options),
+        evaluator_of([window.piece for window in march.windows], options, stream, generator),
         method=_method(details),
         status=status,
         message=message,
@@ -162,7 +165,12 @@ def solve(
 
 
 def _direct(
-    problem: Problem, features: RandomFeatures, met: bool, options: Mapping[str, Any], about: Mapping[str, Any]
+    problem: Problem,
+    features: RandomFeatures,
+    met: bool,
+    options: Mapping[str, Any],
+    about: Mapping[str, Any],
+    stream: Stream | None,
 ) -> Solution | None:
     """Make a Solution of the best attempt by least squares, if there is one."""
     best = features.best
@@ -179,7 +187,7 @@ def _direct(
     }
     return Solution(
         problem,
-        NetworkEvaluator([best.piece], options),
+        evaluator_of([best.piece], options, stream, features.generator),
         method=_method(details),
         status=Status.CONVERGED if met else Status.INACCURATE,
         wall_time=features.limits.seconds(),
@@ -249,7 +257,7 @@ def _network(
     dtype: torch.dtype,
     device: torch.device,
 ) -> nn.Module:
-    inputs, outputs = len(ansatz.inputs), len(ansatz.problem.unknowns)
+    inputs, outputs = len(ansatz.inputs), len(ansatz.fields)
     if not isinstance(network, nn.Module):
         return MLP(
             inputs,

@@ -9,10 +9,10 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from sciml.notation import Partial, to_text
+from sciml.notation import Partial
 from sciml.pinn.ansatz import Ansatz
 from sciml.pinn.collocation import Sampler, adapted
-from sciml.pinn.residual import Block, ResidualGroup
+from sciml.pinn.residual import Block, ResidualGroup, residual_group
 from sciml.problem import Condition
 from sciml.training.differential import Part, TapeDifferential
 from sciml.training.objective import Objective, Rows
@@ -49,14 +49,12 @@ class ForwardObjective(Objective):
     """
 
     def __init__(self, ansatz: Ansatz, network: nn.Module, sampler: Sampler, condition_weight: float = 10.0) -> None:
-        problem = ansatz.problem
         self.ansatz = ansatz
         self.network = network
         self.sampler = sampler
         self._trained = [p for p in network.parameters() if p.requires_grad]
-        group = ResidualGroup(ansatz, [problem.substituted(r) for r in problem.residuals])
-        names = [to_text(equation, problem.vocabulary) for equation in problem.equations]
-        interior = _Place(names, group, ({},), torch.ones(group.count), 1.0)
+        group = residual_group(ansatz, list(ansatz.residuals.values()))
+        interior = _Place(list(ansatz.residuals), group, ({},), torch.ones(group.count), 1.0)
         self._places = [interior, *(self._soft(condition, condition_weight) for condition in ansatz.soft)]
         self.draw(512)
         for place in self._places:
@@ -65,7 +63,7 @@ class ForwardObjective(Objective):
     def _soft(self, condition: Condition, weight: float) -> _Place:
         problem = self.ansatz.problem
         if condition.kind != "periodic" or condition.partner is None:
-            group = ResidualGroup(self.ansatz, [problem.substituted(condition.expression)])
+            group = residual_group(self.ansatz, [problem.substituted(condition.expression)])
             return _Place([condition.name], group, (dict(condition.place),), torch.ones(1), weight)
         # Periodicity of one unknown: its value and its derivatives below the order of the equation, at both ends.
         (coordinate,) = condition.place
@@ -78,7 +76,7 @@ class ForwardObjective(Objective):
             shifted = [_raised(partial, index, order) for order in orders]
             expressions = [problem.vocabulary.expression(p) for p in shifted]
             names = [condition.name if p == partial else f"{condition.name} [order {k}]" for k, p in enumerate(shifted)]
-        group = ResidualGroup(self.ansatz, expressions)
+        group = residual_group(self.ansatz, expressions)
         places = (dict(condition.place), dict(condition.partner))
         return _Place(names, group, places, torch.ones(group.count), weight)
 

@@ -14,6 +14,11 @@ from sciml.pinn.residual import Field
 
 __all__ = ["Piece", "evaluate"]
 
+# A point nearer than this to a singular corner, relative to the box, counts as the corner.
+BESIDE = 1e-8
+# How far away a field without a limit is evaluated instead.
+ASIDE = 5e-3
+
 
 @final
 class Piece:
@@ -32,7 +37,28 @@ class Piece:
         field = self._fields[key]
         block = field.block(points)
         with torch.no_grad():
-            return field.values(block, field.network_jet(self.network, block))
+            result = field.values(block, field.network_jet(self.network, block))
+        return self._beside(partials, points, result) if self.ansatz.corners else result
+
+    def _beside(self, partials: Sequence[Partial], points: Tensor, result: Tensor) -> Tensor:
+        """Replace values in singular corners by those a little way along a side.
+
+        A field's derivative along a side has a limit there: the way goes along the coordinates of the derivative. A
+        field itself (a pressure) has none, and shows the size that it has nearby.
+        """
+        box = self.ansatz.problem.domain
+        lengths = points.new_tensor(box.lengths)
+        middle = points.new_tensor(box.lower) + 0.5 * lengths
+        for corner in self.ansatz.corners:
+            near = ((points - points.new_tensor(corner)).abs() < BESIDE * lengths).all(1)
+            if near.any():
+                for a, partial in enumerate(partials):
+                    orders = self.ansatz.source(Partial(partial.unknown, (0,) * box.dimension)).orders
+                    way = [2 * BESIDE * k for k in orders] if any(orders) else [ASIDE] * box.dimension
+                    moved = points.new_tensor(corner)
+                    moved = moved + lengths * points.new_tensor(way) * (middle - moved).sign()
+                    result[a, near] = self.trace([partial], moved[None])[0, 0]
+        return result
 
 
 def evaluate(pieces: Sequence[Piece], partials: Sequence[Partial], points: Tensor) -> Tensor:

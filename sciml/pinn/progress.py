@@ -80,13 +80,15 @@ class Recorder:
 
 
 def _state_of(pieces: Sequence[Piece]) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function that gives the unknowns [N, unknowns] at points [N, d], NaN where no window has come yet."""
+    """Return the function that gives the unknowns [N, unknowns] at points [N, d], NaN where there is none yet."""
 
     def values(points: np.ndarray) -> np.ndarray:
         like = next(pieces[0].network.parameters())
         ansatz = pieces[-1].ansatz
         place = torch.as_tensor(points, dtype=like.dtype, device=like.device)
-        result = evaluate(pieces, values_of(ansatz), place).to("cpu", torch.float64).numpy().T
+        known = [ansatz.problem.unknowns.index(u) for u in ansatz.represented]
+        result = np.full((len(points), len(ansatz.problem.unknowns)), np.nan)
+        result[:, known] = evaluate(pieces, values_of(ansatz), place).to("cpu", torch.float64).numpy().T
         time, box = ansatz.problem.time, ansatz.problem.domain
         if time is not None:
             axis = box.index(time)
@@ -107,8 +109,8 @@ def monitor_points(ansatz: Ansatz, dtype: torch.dtype, device: torch.device) -> 
 
 
 def values_of(ansatz: Ansatz) -> list[Partial]:
-    """Return the unknowns themselves as partials."""
-    return [Partial(u, (0,) * ansatz.problem.domain.dimension) for u in ansatz.problem.unknowns]
+    """Return the unknowns themselves, those that the network determines, as partials."""
+    return [Partial(u, (0,) * ansatz.problem.domain.dimension) for u in ansatz.represented]
 
 
 def extrapolated(before: Tensor, now: Tensor, ratio: float) -> float:

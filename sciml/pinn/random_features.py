@@ -27,7 +27,7 @@ from sciml.pinn.progress import Limits, Recorder, extrapolated, monitor_points, 
 from sciml.pinn.residual import linear
 from sciml.training import Evaluation
 
-__all__ = ["Attempt", "RandomFeatures"]
+__all__ = ["Attempt", "RandomFeatures", "least_squares", "random_network"]
 
 SCALES = (2.0, 4.0, 8.0, 16.0, 32.0)
 FIRST_COUNT = 150
@@ -118,7 +118,7 @@ class RandomFeatures:
 
     def _attempts(self, out_of_time: Callable[[], bool]) -> Iterator[Attempt]:
         """Yield attempts of growing size, each the best over the scales that were tried."""
-        outputs = len(self.ansatz.problem.unknowns)
+        outputs = len(self.ansatz.fields)
         count, scales = FIRST_COUNT, SCALES
         while count * outputs <= MOST_COLUMNS and not out_of_time():
             tried = []
@@ -133,7 +133,7 @@ class RandomFeatures:
             count *= 2
 
     def _solve(self, count: int, scale: float) -> Attempt:
-        network = self._network(count, scale)
+        network = random_network(self.ansatz, count, scale, self.generator).to(dtype=self.dtype, device=self.device)
         sampler = Sampler(self.ansatz.problem.domain, self.generator, self.dtype, self.device)
         objective = ForwardObjective(self.ansatz, network, sampler)
         objective.draw(POINTS_PER_FEATURE * count)
@@ -154,31 +154,32 @@ class RandomFeatures:
         evaluation = objective.evaluation(objective.fresh(count=max(1024, count)))
         return Attempt(Piece(self.ansatz, network), evaluation, count, scale, objective.size)
 
-    def _relative(self) -> Tensor:
-        """Scales of the inputs relative to R: the harmonics of a periodic coordinate already oscillate."""
-        problem = self.ansatz.problem
-        names = [c for c, group in zip(problem.coordinates, self.ansatz.features, strict=True) for _ in group]
-        scales = [0.25 if c in problem.periodic else 1.0 for c in names] + [1.0 for _ in self.ansatz.layers]
-        return torch.tensor(scales, dtype=torch.float64)
 
-    def _network(self, count: int, scale: float) -> MLP:
-        inputs, outputs = len(self.ansatz.inputs), len(self.ansatz.problem.unknowns)
-        network = MLP(
-            inputs, outputs, count, 1, "sin", lower=[-1.0] * inputs, upper=[1.0] * inputs, dtype=torch.float64
-        )
-        draw = lambda *shape: 2 * torch.rand(*shape, generator=self.generator, dtype=torch.float64) - 1  # noqa: E731
-        hidden, last = network.layers
-        assert isinstance(hidden, Layer)
-        assert isinstance(last, Layer)
-        weight, centre = scale * draw(count, inputs) * self._relative(), draw(count, inputs)
-        with torch.no_grad():
-            hidden.weight.copy_(weight)
-            hidden.bias.copy_(-(weight * centre).sum(1))
-            last.weight.zero_()
-            last.bias.zero_()
-        hidden.weight.requires_grad_(False)
-        hidden.bias.requires_grad_(False)
-        return network.to(dtype=self.dtype, device=self.device)
+def random_network(ansatz: Ansatz, count: int, scale: float, generator: torch.Generator) -> MLP:
+    """Return a network with a hidden layer of `count` random features of scale R, and zero coefficients, in float64."""
+    inputs, outputs = len(ansatz.inputs), len(ansatz.fields)
+    network = MLP(inputs, outputs, count, 1, "sin", lower=[-1.0] * inputs, upper=[1.0] * inputs, dtype=torch.float64)
+    draw = lambda *shape: 2 * torch.rand(*shape, generator=generator, dtype=torch.float64) - 1  # noqa: E731
+    hidden, last = network.layers
+    assert isinstance(hidden, Layer)
+    assert isinstance(last, Layer)
+    weight, centre = scale * draw(count, inputs) * _relative(ansatz), draw(count, inputs)
+    with torch.no_grad():
+        hidden.weight.copy_(weight)
+        hidden.bias.copy_(-(weight * centre).sum(1))
+        last.weight.zero_()
+        last.bias.zero_()
+    hidden.weight.requires_grad_(False)
+    hidden.bias.requires_grad_(False)
+    return network
+
+
+def _relative(ansatz: Ansatz) -> Tensor:
+    """Scales of the inputs relative to R: the harmonics of a periodic coordinate already oscillate."""
+    problem = ansatz.problem
+    names = [c for c, group in zip(problem.coordinates, ansatz.features, strict=True) for _ in group]
+    scales = [0.25 if c in problem.periodic else 1.0 for c in names] + [1.0 for _ in ansatz.layers]
+    return torch.tensor(scales, dtype=torch.float64)
 
 
 def stacked(objective: ForwardObjective) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ from sciml.network import MLP, Tape, closure, jet, record
 from sciml.notation import Partial, to_torch
 from sciml.pinn.ansatz import Ansatz
 
-__all__ = ["Block", "Field", "ResidualGroup", "linear"]
+__all__ = ["Block", "Field", "ResidualGroup", "linear", "residual_group"]
 
 
 @final
@@ -69,6 +69,29 @@ class Composed(nn.Module):
 
 
 @final
+class _Derivatives:
+    """Symbolic derivatives, each taken once and from the one of the next lower order.
+
+    SymPy factors what it differentiates several times in one call, which takes far longer than differentiating.
+    """
+
+    def __init__(self, symbols: Sequence[sympy.Symbol]) -> None:
+        self._symbols = symbols
+        self._known: dict[tuple[sympy.Expr, tuple[int, ...]], sympy.Expr] = {}
+
+    def __call__(self, expression: sympy.Expr, orders: tuple[int, ...]) -> sympy.Expr:
+        """Return the derivative of these orders in the symbols."""
+        axis = max((i for i, order in enumerate(orders) if order), default=None)
+        if axis is None:
+            return expression
+        key = expression, orders
+        if key not in self._known:
+            lower = tuple(order - (i == axis) for i, order in enumerate(orders))
+            self._known[key] = sympy.diff(self(expression, lower), self._symbols[axis])
+        return self._known[key]
+
+
+@final
 class Field:
     """Partials of the unknowns as functions of a network's output jet, for one ansatz.
 
@@ -81,28 +104,26 @@ class Field:
     def __init__(self, ansatz: Ansatz, partials: Sequence[Partial]) -> None:
         problem = ansatz.problem
         self.partials = tuple(partials)
-        self.indices = closure([p.orders for p in self.partials] or [(0,) * problem.domain.dimension])
-        self.outputs = [problem.unknowns.index(p.unknown) for p in self.partials]
+        sources = [ansatz.source(p) for p in self.partials]
+        self.indices = closure([s.orders for s in sources] or [(0,) * problem.domain.dimension])
+        self.outputs = [ansatz.fields.index(s.field) for s in sources]
         symbols = [problem.vocabulary.symbol(c) for c in problem.coordinates]
         functions = dict(problem.functions)
 
-        def derivative(expression: sympy.Expr, orders: Sequence[int]) -> sympy.Expr:
-            for symbol, order in zip(symbols, orders, strict=True):
-                expression = sympy.diff(expression, symbol, order) if order else expression
-            return expression
-
+        derivative = _Derivatives(symbols)
         self._inputs = to_torch([derivative(f, alpha) for alpha in self.indices for f in ansatz.inputs], symbols)
         self._features = to_torch(list(ansatz.inputs), symbols)
         self._width = len(ansatz.inputs)
-        self._g = to_torch([derivative(ansatz.g[p.unknown], p.orders) for p in self.partials], symbols, functions)
+        g = [s.factor * derivative(ansatz.g[s.field], s.orders) for s in sources]
+        self._g = to_torch(g, symbols, functions)
         self._handed = None if ansatz.trace is None else _Handover(ansatz, self.partials)
         places, expressions = [], []
-        for a, partial in enumerate(self.partials):
+        for a, (field, total, sign) in enumerate(sources):
             for c, beta in enumerate(self.indices):
-                if all(b <= order for b, order in zip(beta, partial.orders, strict=True)):
-                    rest = tuple(order - b for b, order in zip(beta, partial.orders, strict=True))
-                    choose = math.prod(math.comb(order, b) for b, order in zip(beta, partial.orders, strict=True))
-                    factor = derivative(ansatz.d[partial.unknown], rest) * choose * ansatz.scale[partial.unknown]
+                if all(b <= order for b, order in zip(beta, total, strict=True)):
+                    rest = tuple(order - b for b, order in zip(beta, total, strict=True))
+                    choose = math.prod(math.comb(order, b) for b, order in zip(beta, total, strict=True))
+                    factor = sign * choose * ansatz.scale[field] * derivative(ansatz.d[field], rest)
                     if factor != 0:
                         places.append((a, c))
                         expressions.append(factor)
@@ -249,8 +270,16 @@ class ResidualGroup:
         return values, self.field.cotangent(block, slopes, outputs.shape[2])
 
 
+def residual_group(ansatz: Ansatz, expressions: Sequence[sympy.Expr]) -> ResidualGroup:
+    """Return the group of these residuals, compiled at the first call for an ansatz."""
+    key = tuple(expressions)
+    if key not in ansatz.compiled:
+        ansatz.compiled[key] = ResidualGroup(ansatz, key)
+    return ansatz.compiled[key]
+
+
 def linear(ansatz: Ansatz) -> bool:
     """Whether the equations and the soft conditions are affine in the unknowns."""
     problem = ansatz.problem
-    soft = [c.expression for c in ansatz.soft]
-    return ResidualGroup(ansatz, [problem.substituted(e) for e in (*problem.residuals, *soft)]).linear
+    groups = [list(ansatz.residuals.values()), *([problem.substituted(c.expression)] for c in ansatz.soft)]
+    return all(residual_group(ansatz, group).linear for group in groups)

@@ -54,7 +54,7 @@ class Window:
         self.objective = ForwardObjective(
             ansatz, network, Sampler(ansatz.problem.domain, generator, like.dtype, like.device)
         )
-        count = len(self.objective.parameters()) / len(ansatz.problem.unknowns)
+        count = len(self.objective.parameters()) / len(ansatz.fields)
         self._levels = [max(64, int(factor * count)) for factor in plan.levels]
         self._level = 0
         self._drawn = False
