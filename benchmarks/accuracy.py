@@ -30,6 +30,8 @@ __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path("runs") / "benchmarks" / "accuracy.jsonl"
+# Runs of a fifth of the time must not stand in the table of the full ones.
+QUICK_OUT = OUT.with_name("accuracy-quick.jsonl")
 QUICK_SCALE = 0.2
 REFERENCE_BUDGET = 300.0
 CLASSICAL_BUDGET = 60.0
@@ -167,8 +169,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true", help="forget former measurements")
     parser.add_argument("--table", action="store_true", help="measure nothing, print the tables")
     parser.add_argument("--runs", action="store_true", help="a table of every single run, too")
-    parser.add_argument("--out", type=Path, default=OUT, help=f"the file of measurements ({OUT})")
+    parser.add_argument("--out", type=Path, help=f"the file of measurements ({OUT}; --quick: {QUICK_OUT.name})")
     options = parser.parse_args(argv)
+    options.out = options.out or (QUICK_OUT if options.quick else OUT)
     if options.threads < 1 or (options.seeds is not None and options.seeds < 1) or not options.budget_scale > 0:
         parser.error("--threads, --seeds and --budget-scale must be positive")
     known = {row.name for row in ROWS} | {row.group for row in ROWS} | {"deepxde"}
