@@ -339,6 +339,27 @@ def test_any_module_has_jets_and_a_tape():
     assert relative((numeric[0] - numeric[1]) / (2 * h), jacobian[:, column]) < 1e-7
 
 
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_layers_below_the_first_trained_one_leave_the_other_derivatives_alone(first):
+    net, x = network("steep and shifted"), points(6)
+    indices = [(2, 0), (0, 1)]
+    out, whole = record(net, x, indices)
+    cotangent = torch.randn(out.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    exact = whole.jacobian(cotangent)
+    rest = sum(p.numel() for layer in net.layers[first:] for p in layer.parameters())
+    direction = torch.ones(rest, dtype=torch.float64)
+    moved = whole.tangent(torch.cat((torch.zeros(exact.shape[1] - rest, dtype=torch.float64), direction)))
+    for layer in net.layers[:first]:
+        layer.requires_grad_(False)
+    found, tape = record(net, x, indices)
+    columns = exact[:, -rest:]
+    assert torch.equal(found, out)
+    assert torch.allclose(tape.jacobian(cotangent), columns, rtol=1e-14, atol=1e-14)
+    assert relative(tape.gradient(cotangent), columns.sum(0)) < 1e-12
+    assert relative(tape.tangent(direction), moved) < 1e-12
+    assert tape.memory < whole.memory
+
+
 @pytest.mark.parametrize("name", ["tanh", "steep and shifted", "fourier", "relu"])
 def test_float32_agrees_with_float64_within_its_precision(name):
     double, x = network(name), points(6)

@@ -100,6 +100,7 @@ def expand(mlp: MLP, source: InputJet, keep: bool) -> tuple[Tensor, list[_Trace]
     """Return the Taylor coefficients [outputs, C, N] of the output, and with `keep` what the reverse pass needs."""
     tables, a = source.tables, source.coefficients
     traces = []
+    trained = False
     for layer in mlp.layers:
         assert isinstance(layer, Layer)
         z = mapped(layer.weight, a)
@@ -116,7 +117,9 @@ def expand(mlp: MLP, source: InputJet, keep: bool) -> tuple[Tensor, list[_Trace]
             if layer.steepness is not None:
                 y *= layer.steepness[:, None, None]
         h = powers(y, tables)
-        coefficients = layer.function.taylor(y[:, 0], tables.order + keep)
+        # The slope of a layer takes part from the first trained one on.
+        trained = trained or (keep and _trained(layer))
+        coefficients = layer.function.taylor(y[:, 0], tables.order + trained)
         if keep:
             traces.append(_Trace(layer, a, z, h, coefficients))
         a = compose(coefficients, h, tables)
@@ -145,6 +148,7 @@ class MLPTape(Tape):
         self._source = source
         self._traces = traces
         self._slopes: list[list[Tensor] | None] = [None] * len(traces)
+        self._first = next((k for k, trace in enumerate(traces) if _trained(trace.layer)), len(traces) - 1)
         self.count = sum(p.numel() for trace in traces for p in trace.layer.parameters() if p.requires_grad)
 
     def _start(self, cotangent: Tensor) -> Tensor:
@@ -164,10 +168,10 @@ class MLPTape(Tape):
         return adjoint.index_add_(1, where, scaled)
 
     def _reverse(self, cotangent: Tensor) -> Iterator[tuple[_Trace, Tensor, Tensor]]:
-        """Yield (trace, adjoint of z, adjoint of s (z - c)), from the last layer to the first."""
+        """Yield (trace, adjoint of z, adjoint of s (z - c)), from the last layer to the first trained one."""
         tables = self._source.tables
         adjoint = self._start(cotangent)
-        for number in reversed(range(len(self._traces))):
+        for number in reversed(range(self._first, len(self._traces))):
             trace = self._traces[number]
             inner = adjoint
             if trace.layer.function is not None:
@@ -175,7 +179,7 @@ class MLPTape(Tape):
             steepness = trace.layer.steepness
             adjoint = inner if steepness is None else inner * steepness[:, None, None]
             yield trace, adjoint, inner
-            if number:
+            if number > self._first:
                 adjoint = mapped(trace.layer.weight.T, adjoint)
 
     def _slope_of(self, number: int) -> list[Tensor]:
@@ -263,16 +267,12 @@ class MLPTape(Tape):
             return None if parameter is None or not parameter.requires_grad else next(parts).view_as(parameter)
 
         moved: Tensor | None = None
-        for number, trace in enumerate(self._traces):
+        for number, trace in list(enumerate(self._traces))[self._first :]:
             layer, z = trace.layer, trace.z
             turn = part(layer.weight)
-            change = torch.zeros_like(z) if moved is None and turn is None else None
-            if turn is not None:
-                change = mapped(turn, trace.previous)
+            change = torch.zeros_like(z) if turn is None else mapped(turn, trace.previous)
             if moved is not None:
-                passed = mapped(layer.weight, moved)
-                change = passed if change is None else change.add_(passed)
-            assert change is not None
+                change += mapped(layer.weight, moved)
             if (turn := part(layer.bias)) is not None:
                 change[:, 0].add_(turn[:, None])
             steeper, shifted = part(layer.steepness), part(layer.shift)
@@ -295,6 +295,10 @@ class MLPTape(Tape):
         kept += [t for trace in self._traces for power in trace.powers[1:] for t in power]
         kept += [t for slope in self._slopes for t in (slope or [])[1:]]
         return sum(t.nbytes for t in kept)
+
+
+def _trained(layer: Layer) -> bool:
+    return any(parameter.requires_grad for parameter in layer.parameters())
 
 
 def _outer(adjoint: Tensor, previous: Tensor, out: Tensor) -> None:
