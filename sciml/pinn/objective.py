@@ -157,6 +157,14 @@ class ForwardObjective(Objective):
         """Return the names of terms that share their points."""
         return [place.names for place in self._places]
 
+    def chunk_size(self) -> int:
+        """Return how many points are treated at once: on a CPU fewer for wide layers, whose series fill the cache."""
+        size = super().chunk_size()
+        if self._trained[0].device.type != "cpu":
+            return size
+        width = max(p.shape[0] for p in self.network.parameters() if p.ndim)
+        return min(size, max(256, (1 << 15) // width))
+
     def residuals(self, rows: Rows | None = None) -> dict[str, Tensor]:
         """Return the scaled residuals by name."""
         result: dict[str, Tensor] = {}
