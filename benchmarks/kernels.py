@@ -3,8 +3,8 @@
     python -m benchmarks.kernels [--points N] [--repeat R] [--no-compile] [--json FILE]
 
 For each case "bare" is the time of the matrix products and activation evaluations alone that the algorithm needs, on
-tensors of the same shapes, with outputs allocated beforehand; the counts are printed. Every time is the shortest of
-several repetitions that go round all candidates in turn, on one thread, so that another process disturbs all alike.
+tensors of the same shapes, with outputs allocated beforehand; the counts are printed. All candidates run in turn, many
+rounds, on one thread: a time is the shortest of all rounds, a ratio the median of the ratios within a round.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 import sys
 import time
 import warnings
@@ -37,6 +38,7 @@ from sciml.training import LevenbergMarquardt
 from sciml.training.linearization import accumulate, keep_heap
 
 Task = Callable[[], Any]
+BARE = {"jet": "bare jet", "record and Jacobian": "bare Jacobian", "Gram matrix": "bare Gram matrix"}
 SAMPLE = 128  # points at which slow ways to a Jacobian are timed; their time is proportional to the points
 
 
@@ -89,16 +91,26 @@ def cases(points: int) -> list[Case]:
     ]
 
 
-def shortest(tasks: dict[str, Task], repeat: int) -> dict[str, float]:
-    """Return the shortest time in seconds of each task, all run in turn `repeat` times."""
-    times = dict.fromkeys(tasks, math.inf)
+def rounds(tasks: dict[str, Task], repeat: int) -> dict[str, list[float]]:
+    """Return the seconds that each task took in each of `repeat` rounds through all of them."""
+    times: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(repeat):
         for name, task in tasks.items():
-            for _ in range(2):  # the first call may find its data driven out of the cache by another task
-                start = time.perf_counter()
-                task()
-                times[name] = min(times[name], time.perf_counter() - start)
+            task()  # the first call may find its data driven out of the cache by another task
+            start = time.perf_counter()
+            task()
+            times[name].append(time.perf_counter() - start)
     return times
+
+
+def shortest(tasks: dict[str, Task], repeat: int) -> dict[str, float]:
+    """Return the shortest time in seconds of each task, all run in turn `repeat` times."""
+    return {name: min(times) for name, times in rounds(tasks, repeat).items()}
+
+
+def ratio(times: dict[str, list[float]], name: str, base: str) -> float:
+    """Return the median over the rounds of the ratio of two times: neighbours in time are disturbed alike."""
+    return statistics.median(a / b for a, b in zip(times[name], times[base], strict=True))
 
 
 @final
@@ -208,6 +220,7 @@ def compiled(case: Case) -> tuple[Task | None, float, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.compiler.reset()
+            torch.compiler.config.force_disable_caches = True  # a start is timed as on a fresh machine
             # With gradients enabled the jet writes into no slices, which would cut the program into pieces.
             fast = torch.compile(program, fullgraph=True, dynamic=False)
             fast(case.source.coefficients)
@@ -240,14 +253,14 @@ def measure(case: Case, repeat: int, compile_too: bool) -> dict[str, Any]:
     tasks: dict[str, Task] = {
         "jet": lambda: jet(network, source),
         "bare jet": bare.jet,
-        "record": recorded,
         "record and Jacobian": lambda: recorded().jacobian(cotangent, out),
         "bare Jacobian": bare.jacobian,
         "Gram matrix": lambda: accumulate(matrix, vector, out, residual, 1.0),
         "bare Gram matrix": lambda: torch.mm(out.T, out, out=whole),
     }
     with torch.no_grad():
-        seconds = shortest(tasks, repeat)
+        times = rounds(tasks, repeat)
+    seconds = {name: min(taken) for name, taken in times.items()}
     few, fewer = part(case, SAMPLE), part(case, SAMPLE // 16)
     others: dict[str, Task] = {
         "nested autograd": lambda: nested_autograd(case),
@@ -276,6 +289,7 @@ def measure(case: Case, repeat: int, compile_too: bool) -> dict[str, Any]:
             "record and Jacobian": bare.jacobian_counts,
             "Gram matrix": (1, 2 * points * count**2, 0),
         },
+        "ratios": {name: ratio(times, name, base) for name, base in BARE.items()},
         "seconds": seconds,
         "deviations": deviations,
     }
@@ -352,11 +366,10 @@ def show(result: dict[str, Any]) -> None:
         f"{result['parameters']} parameters"
     )
     print(f"  {'kernel':24}{'ms':>9}{'bare ms':>9}{'ratio':>7}   {'products':>8}{'MFLOP':>9}{'activations':>13}")
-    rows = {"jet": "bare jet", "record and Jacobian": "bare Jacobian", "Gram matrix": "bare Gram matrix"}
-    for name, base in rows.items():
+    for name, base in BARE.items():
         products, operations, activations = result["counts"][name]
         print(
-            f"  {name:24}{1e3 * seconds[name]:9.2f}{1e3 * seconds[base]:9.2f}{seconds[name] / seconds[base]:7.2f}"
+            f"  {name:24}{1e3 * seconds[name]:9.2f}{1e3 * seconds[base]:9.2f}{result['ratios'][name]:7.2f}"
             f"   {products:8d}{operations / 1e6:9.1f}{activations:13d}"
         )
     print(f"  {'another way':24}{'ms':>9}{'times ours':>21}{'deviation':>16}")
