@@ -88,13 +88,15 @@ def _middle(records: Sequence[Record], name: str) -> float | None:
 
 def _rate(records: Iterable[Record]) -> float:
     """The machine's matrix rate: the fastest measured, since another process only ever lowers it."""
-    return max((record["rate"] for record in records), default=math.nan)
+    return max((record["rate"] for record in records if "rate" in record), default=math.nan)
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
 def _machine(records: Sequence[Record]) -> str:
+    # A run that was killed could not say where it ran.
+    records = [record for record in records if "machine" in record]
     if not records:
         return "# Accuracy of the networks\n\nNothing has been measured yet."
     about = [record["machine"] for record in records]
@@ -174,7 +176,7 @@ def _verdict(records: Sequence[Record], classical: Record | None) -> tuple[str, 
     """The classical solver's seconds to the network's error, and who is how much faster, and why if the network is."""
     best, seconds = _middle(records, "best"), _middle(records, "best_seconds")
     if best is None or seconds is None:
-        return "-", "network: no result"
+        return "-", "no result of the network"
     if classical is None:
         return "-", "not measured"
     steps = classical.get("steps", [])

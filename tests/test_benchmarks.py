@@ -89,6 +89,14 @@ def test_the_table_flags_a_dishonest_estimate_and_says_who_is_faster():
     assert "ends at 1.0e-04 (as accurate)" in tables([record(1e-5, 1e-5), classical])
 
 
+def test_a_run_that_was_killed_has_its_line():
+    killed = {"kind": "network", "name": "poisson_10d", "seed": 0, "threads": 2, "failure": "killed after 480 s"}
+    assert "Nothing has been measured" in tables([])
+    for text in (tables([killed]), tables([killed, record(1e-7, 1e-7)])):
+        assert "| 0 | killed after 480 s | - | no result of the network |" in text
+        assert "| poisson_10d | 1e-3 | 120 | - | - | - | **missed, not reached** |" in text
+
+
 def test_another_program_is_compared_at_the_error_that_it_reaches():
     ours = record(1e-5, 1e-5, name="burgers", trace=[[1.0, 1e-2, None], [2.0, 1e-3, None], [9.0, 1e-5, None]])
     theirs = record(5e-3, None, name="theirs", kind="deepxde", best_seconds=100.0)
