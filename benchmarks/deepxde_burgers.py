@@ -24,6 +24,7 @@ __all__ = ["INSTALL", "installed", "train"]
 
 INSTALL = "not installed: pip install 'sciml[bench]'"
 INTERVAL = 0.2
+ADAM_ITERATIONS = 15_000
 
 
 def installed() -> bool:
@@ -100,7 +101,7 @@ def train(
 
     look = Look()
     model.compile("adam", lr=1e-3, verbose=0)
-    model.train(iterations=15_000, display_every=10_000_000, callbacks=[look], verbose=0)
+    model.train(iterations=ADAM_ITERATIONS, display_every=10_000_000, callbacks=[look], verbose=0)
     adam = time.perf_counter() - watch.start
     if adam <= budget:
         model.compile("L-BFGS", verbose=0)
