@@ -25,10 +25,24 @@ from sciml.notation import Partial, to_numpy, to_text
 from sciml.pinn.layers import kink_layer
 from sciml.problem import Condition, Problem
 
-__all__ = ["Ansatz", "Datum", "Source", "Trace", "build_ansatz", "continued", "interpolant", "sample", "values_at"]
+__all__ = [
+    "MANY",
+    "Ansatz",
+    "Datum",
+    "Source",
+    "Trace",
+    "build_ansatz",
+    "continued",
+    "interpolant",
+    "sample",
+    "values_at",
+]
 
 # Values [A, N] of partials at points [N, d]: what a former time window hands over to the next.
 Trace = Callable[[Sequence[Partial], Tensor], Tensor]
+
+# From this dimension on a box has too many sides for some things.
+MANY = 4
 
 _XI = sympy.Symbol("xi", real=True)
 
@@ -38,7 +52,7 @@ class Source(NamedTuple):
 
     field: str
     orders: tuple[int, ...]
-    factor: float = 1.0
+    factor: float = 1
 
 
 @dataclass(frozen=True)
@@ -186,6 +200,9 @@ def _attempt(
         zero = sympy.Integer(0)
         data = [replace(datum, value=zero) if datum.coordinate == problem.time else datum for datum in data]
     data = [datum for datum in data if datum.coordinate not in periodic]
+    if len(problem.space) >= MANY:
+        # The interpolants of d coordinates have 3^d terms: in many dimensions only data that vanish are exact.
+        data = [datum for datum in data if datum.coordinate == problem.time or datum.value == 0]
     flat = {(c, end): _flat_end(data, problem.unknowns, c, end) for c in problem.coordinates for end in (0, 1)}
     data = [datum for datum in data if _attainable(datum, data, flat)]
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
+import sympy
 import torch
 from torch import Tensor, nn
 
 from sciml.notation import Partial
-from sciml.pinn.ansatz import Ansatz
+from sciml.pinn.ansatz import MANY, Ansatz
 from sciml.pinn.collocation import Sampler, adapted
 from sciml.pinn.residual import Block, ResidualGroup, residual_group
 from sciml.problem import Condition
@@ -23,7 +24,10 @@ __all__ = ["ForwardObjective"]
 @final
 @dataclass
 class _Place:
-    """A group of residuals, the places where it is asked for (two for periodicity), and the points there now."""
+    """A group of residuals, the places where it is asked for (two for periodicity), and the points there now.
+
+    Of several `sides` each has its share of the points.
+    """
 
     names: list[str]
     group: ResidualGroup
@@ -31,6 +35,7 @@ class _Place:
     scales: Tensor
     weight: float
     blocks: tuple[Block, ...] = ()
+    sides: tuple[Mapping[str, float], ...] = ()
 
 
 @final
@@ -55,7 +60,13 @@ class ForwardObjective(Objective):
         self._trained = [p for p in network.parameters() if p.requires_grad]
         group = residual_group(ansatz, list(ansatz.residuals.values()))
         interior = _Place(list(ansatz.residuals), group, ({},), torch.ones(group.count), 1.0)
-        self._places = [interior, *(self._soft(condition, condition_weight) for condition in ansatz.soft)]
+        shared = _shared(ansatz)
+        alone = [c for c in ansatz.soft if not any(c in same for same in shared)]
+        self._places = [interior, *(self._soft(condition, condition_weight) for condition in alone)]
+        for same in shared:
+            group = residual_group(ansatz, [ansatz.problem.substituted(same[0].expression)])
+            weight, sides = condition_weight * len(same), tuple(c.place for c in same)
+            self._places.append(_Place([same[0].name.split(" [")[0]], group, ({},), torch.ones(1), weight, (), sides))
         self.draw(512)
         for place in self._places:
             place.scales = self._sizes(place)
@@ -103,6 +114,10 @@ class ForwardObjective(Objective):
 
     def _fresh_blocks(self, place: _Place, count: int) -> tuple[Block, ...]:
         dimension = self.ansatz.problem.domain.dimension
+        if place.sides:
+            share = max(1, count // len(place.sides))
+            points = torch.cat([self.sampler.place(side, share) for side in place.sides])
+            return (place.group.block(points),)
         free = dimension - len(place.places[0])
         number = count if free == dimension else max(16, round(2 * count ** (free / dimension)))
         points = self.sampler.place(place.places[0], number)
@@ -258,6 +273,18 @@ class ForwardObjective(Objective):
             jet = place.group.field.network_jet(self.network, block)
             sizes = place.group.term_sizes(block, jet).square().mean(1).sqrt()
         return torch.where(torch.isfinite(sizes) & (sizes > 0), sizes, torch.ones_like(sizes))
+
+
+def _shared(ansatz: Ansatz) -> list[list[Condition]]:
+    """In many dimensions the conditions that say the same on several sides: one term for all of them.
+
+    A box in d dimensions has 2d sides, and each of them would have nearly as many points as the box.
+    """
+    groups: dict[sympy.Expr, list[Condition]] = {}
+    for condition in ansatz.soft if ansatz.problem.domain.dimension >= MANY else ():
+        if condition.kind == "boundary":
+            groups.setdefault(condition.expression, []).append(condition)
+    return [same for same in groups.values() if len(same) > 1]
 
 
 def _raised(partial: Partial, index: int, order: int) -> Partial:

@@ -68,8 +68,10 @@ def plan_for(problem: Problem, network: str | nn.Module | None = None) -> Plan:
         plan = Plan(10, 3)
     elif dimension == 2:
         plan = Plan(20, 2) if problem.time is None else Plan(12, 5)
-    else:
+    elif dimension == 3:
         plan = Plan(16, 3)
+    else:
+        plan = Plan(20, 3, "sin")
     if problem.periodic:
         plan = replace(plan, harmonics=3 if order >= 3 else 1)
     if order >= 3:

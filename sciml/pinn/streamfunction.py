@@ -120,7 +120,7 @@ def stream_function(problem: Problem) -> Stream | None:
         problem.conditions,
         (),
         tuple(angles),
-        sources={u: Source(PSI, (0, 1)), v: Source(PSI, (1, 0), -1.0)},
+        sources={u: Source(PSI, (0, 1)), v: Source(PSI, (1, 0), -1)},
         equations={"vorticity": sympy.Abs(walls) ** sympy.Rational(3, 2) * curl},
         corners=tuple((box.interval(names[0])[i], box.interval(names[1])[j]) for i, j in corners),
     )
