@@ -51,6 +51,9 @@ def solve(
     the conditions that the ansatz cannot meet. The number of points grows in levels and half of them follow the
     residual (`sciml.pinn.collocation`).
 
+    A steady incompressible flow with velocities on all sides is represented by its stream function
+    (`sciml.pinn.streamfunction`); its pressure is fitted afterwards, and the estimate is that of the velocities.
+
     The error is estimated by the relative L2 distance to the latest state of the same training whose residual, on fresh
     points, was at least three times larger: an estimate of that state's error, which the present one should undercut.
     Training stops when the estimate meets `tol` at two checks in a row.
