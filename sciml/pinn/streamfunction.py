@@ -15,7 +15,7 @@ distance r: with X along the lid, Y across, theta = atan2(Y, X)
 g holds these functions and a boolean sum of Hermite interpolants for the rest of the data; d vanishes twofold on the
 sides, but only like r^2 in such corners, where inertia adds r^2 f(theta) to psi; and the network sees the angle. The
 residual, singular like 1/r^2 there, is weighted by the 3/2-th power of the product of the distances from the sides:
-a weaker norm, as the error of the velocity needs. For the cavity at Re 100 the error after 15 s is 500 times larger
+a weaker norm, as the error of the velocity needs. For the cavity at Re 100 the error after 13 s is 300 times larger
 without the distances in the weight, 20 times without r^-2 in d, twice without the angle.
 """
 
