@@ -7,6 +7,7 @@ from sciml.network.jets import jet, record
 from sciml.network.mlp import MLP
 from sciml.network.multiindex import Index, IndexSet, closure, index_set
 from sciml.network.parameters import flat_parameters, load_flat
+from sciml.network.sums import Sum, network_from_description
 from sciml.network.tape import Tape
 from sciml.network.taylor import InputJet, MLPTape, lift
 
@@ -26,6 +27,7 @@ __all__ = [
     "Sigmoid",
     "Sine",
     "Softplus",
+    "Sum",
     "Tanh",
     "Tape",
     "activation",
@@ -37,5 +39,6 @@ __all__ = [
     "jet",
     "lift",
     "load_flat",
+    "network_from_description",
     "record",
 ]

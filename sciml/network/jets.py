@@ -15,6 +15,7 @@ from sciml.errors import ArgumentError
 from sciml.network.general import jet_general, record_general
 from sciml.network.mlp import MLP
 from sciml.network.multiindex import Index
+from sciml.network.sums import Sum, SumTape
 from sciml.network.tape import Tape
 from sciml.network.taylor import InputJet, MLPTape, expand, lift, selected
 
@@ -27,10 +28,11 @@ def record(module: nn.Module, x: Tensor | InputJet, indices: Sequence[Index] | N
     Parameters
     ----------
     module
-        An `MLP`, or any module that maps points [N, inputs] to [N, outputs] row by row.
+        An `MLP`, a `Sum` of them, or any module that maps points [N, inputs] to [N, outputs] row by row.
     x
-        Points [N, inputs]. For an MLP also the derivatives [C, N, inputs] of its inputs as functions of coordinates (in
-        the order of `closure(indices)`), or an `InputJet` from `lift`: the fast way for points that are reused.
+        Points [N, inputs]. For an MLP or a `Sum` also the derivatives [C, N, inputs] of its inputs as functions of
+        coordinates (in the order of `closure(indices)`); for an MLP also an `InputJet` from `lift`: the fast way for
+        points that are reused.
     indices
         The derivatives wanted, multi-indices in the coordinates; not needed for an `InputJet`.
 
@@ -40,6 +42,19 @@ def record(module: nn.Module, x: Tensor | InputJet, indices: Sequence[Index] | N
         Derivatives [len(indices), N, outputs] in the order of `indices`, without gradient graph; and the tape, valid
         until the parameters change.
     """
+    if isinstance(module, Sum) and not isinstance(x, InputJet):
+        outs, tapes, counts = [], [], []
+        for part in module:
+            count = sum(p.numel() for p in part.parameters() if p.requires_grad)
+            if count:
+                out, tape = record(part, x, indices)
+                tapes.append(tape)
+                counts.append(count)
+            else:
+                with torch.no_grad():
+                    out = jet(part, x, indices)
+            outs.append(out)
+        return torch.stack(outs).sum(0), SumTape(tapes, counts)
     if not isinstance(module, MLP):
         return record_general(module, _points(x), _given(indices))
     with torch.no_grad():
@@ -60,6 +75,8 @@ def jet(module: nn.Module, x: Tensor | InputJet, indices: Sequence[Index] | None
     >>> jet(net, x, [(0, 0), (2, 1)]).shape             # u and u_xxt
     torch.Size([2, 5, 1])
     """
+    if isinstance(module, Sum) and not isinstance(x, InputJet):
+        return torch.stack([jet(part, x, indices) for part in module]).sum(0)
     if not isinstance(module, MLP):
         return jet_general(module, _points(x), _given(indices))
     source = x if isinstance(x, InputJet) else lift(module, x, _given(indices))

@@ -110,7 +110,7 @@ class MLP(nn.Module):
     width, depth
         Units per hidden layer (>= 1) and number of hidden layers (>= 0; 0 is a linear model of the features).
     activation
-        "sigmoid", "relu", "softplus", "tanh", "sin", or an `Activation`.
+        "sigmoid", "relu", "softplus", "tanh", "sin", or an `Activation`; or a sequence with one for each hidden layer.
     widths
         Units of each hidden layer; replaces width and depth.
     embedding
@@ -151,7 +151,7 @@ class MLP(nn.Module):
         outputs: int,
         width: int = 20,
         depth: int = 3,
-        activation: str | Activation = "tanh",
+        activation: str | Activation | Sequence[str | Activation] = "tanh",
         *,
         widths: Sequence[int] | None = None,
         embedding: Embedding | None = None,
@@ -170,7 +170,7 @@ class MLP(nn.Module):
         if widths is None:
             widths = [_count("width", width, 1)] * _count("depth", depth, 0)
         units = [_count("widths", w, 1) for w in widths]
-        function = _activation(activation)
+        functions = _functions(activation, len(units))
         for name, sharing in (("steepness", steepness), ("shift", shift)):
             if sharing not in (None, "layer", "unit"):
                 raise ArgumentError(f"{name}: {sharing!r} is not accepted; accepted are None, 'layer', 'unit'")
@@ -184,7 +184,7 @@ class MLP(nn.Module):
             generator = torch.Generator().manual_seed(_count("seed", seed, 0))
         self.inputs, self.outputs = inputs, outputs
         self._description = {
-            "inputs": inputs, "outputs": outputs, "activation": function.name, "widths": units,
+            "inputs": inputs, "outputs": outputs, "activation": _named(activation), "widths": units,
             "embedding": None if embedding is None else embedding.to_dict(),
             "lower": low.tolist(), "upper": high.tolist(), "steepness": steepness, "shift": shift,
         }  # fmt: skip
@@ -200,7 +200,9 @@ class MLP(nn.Module):
                 points = low + (high - low) * torch.rand(fan_out, inputs, generator=generator, dtype=torch.float64)
                 bias = -(weight * self.input_layer(points)).sum(1)
             layers.append(
-                Layer(weight, bias, None if last else function, *((None, None) if last else (steepness, shift)))
+                Layer(
+                    weight, bias, None if last else functions[number], *((None, None) if last else (steepness, shift))
+                )
             )
         self.layers = nn.ModuleList(layers)
         self.to(dtype=dtype, device=device)
@@ -251,6 +253,21 @@ class MLP(nn.Module):
 
 
 _activation = activation  # the constructor's argument has the function's name
+
+
+def _functions(given: str | Activation | Sequence[str | Activation], layers: int) -> list[Activation]:
+    """The activation of each hidden layer."""
+    if isinstance(given, (str, Activation)) or not isinstance(given, Sequence):
+        return [_activation(given)] * layers
+    if len(given) != layers:
+        raise ArgumentError(f"activation: {len(given)} for {layers} hidden layers; accepted are one or one for each")
+    return [_activation(one) for one in given]
+
+
+def _named(given: str | Activation | Sequence[str | Activation]) -> str | list[str]:
+    if isinstance(given, (str, Activation)):
+        return _activation(given).name
+    return [_activation(one).name for one in given]
 
 
 def _count(name: str, value: Any, least: int) -> int:
