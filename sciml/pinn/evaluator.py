@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from sciml.errors import ArgumentError
-from sciml.network import MLP
+from sciml.network import MLP, Sum, network_from_description
 from sciml.notation import Partial
 from sciml.pinn.ansatz import build_ansatz, continued
+from sciml.pinn.handover import Handover
 from sciml.pinn.piece import Piece, evaluate
 from sciml.problem import Problem
 from sciml.solution import Evaluator
@@ -44,19 +45,17 @@ class NetworkEvaluator(Evaluator):
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return parameters and buffers by window and name, the windows' bounds and the architecture."""
         arrays: dict[str, np.ndarray] = {}
-        windows = []
+        windows, architectures = [], []
         for number, piece in enumerate(self.pieces):
-            if not isinstance(piece.network, MLP):
+            if not isinstance(piece.network, (MLP, Sum)):
                 kind = type(piece.network).__name__
                 raise ArgumentError(f"network: only an MLP can be saved, not {kind}; save its state_dict yourself")
             values = piece.network.state_dict().items()
             arrays |= {f"{number}.{name}": value.detach().cpu().numpy() for name, value in values}
             problem = piece.ansatz.problem
             windows.append(None if problem.time is None else list(problem.domain.interval(problem.time)))
-        first = self.pieces[0].network
-        assert isinstance(first, MLP)
-        architecture = first.description()
-        return arrays, {"architecture": architecture, "ansatz": self._options, "windows": windows}
+            architectures.append(piece.network.description())
+        return arrays, {"architectures": architectures, "ansatz": self._options, "windows": windows}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any], problem: Problem) -> NetworkEvaluator:
@@ -65,13 +64,13 @@ class NetworkEvaluator(Evaluator):
         whole = build_ansatz(problem, **options)
         pieces: list[Piece] = []
         for number, bounds in enumerate(rest["windows"]):
-            network = MLP.from_description(rest["architecture"])
+            network = network_from_description(rest["architectures"][number])
             start = f"{number}."
             state = {k[len(start) :]: torch.as_tensor(np.array(v)) for k, v in arrays.items() if k.startswith(start)}
             network.load_state_dict(state)
             ansatz = whole
             if len(rest["windows"]) > 1:
-                made = continued(whole, float(bounds[0]), float(bounds[1]), pieces[-1].trace if pieces else None)
+                made = continued(whole, float(bounds[0]), float(bounds[1]), Handover(pieces[-1]) if pieces else None)
                 if made is None:
                     raise ValueError("this problem has no time windows")
                 ansatz = made

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sciml.network import MLP
+from sciml.network import MLP, network_from_description
 from sciml.network.mlp import Layer
 from sciml.notation import Partial
 from sciml.pinn.collocation import Sampler
@@ -59,7 +59,7 @@ class FlowEvaluator(Evaluator):
         arrays, rest = self.velocity.state()
         more, other = NetworkEvaluator([self.pressure], {}).state()
         arrays |= {f"pressure.{name}": value for name, value in more.items()}
-        return arrays, {**rest, "pressure": other["architecture"]}
+        return arrays, {**rest, "pressure": other["architectures"]}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any], problem: Problem) -> FlowEvaluator:
@@ -68,8 +68,11 @@ class FlowEvaluator(Evaluator):
         if stream is None:
             raise ValueError("this problem has no stream function")
         pieces = []
-        for start, key, ansatz in (("0.", "architecture", stream.ansatz), ("pressure.0.", "pressure", stream.pressure)):
-            network = MLP.from_description(rest[key])
+        for start, key, ansatz in (
+            ("0.", "architectures", stream.ansatz),
+            ("pressure.0.", "pressure", stream.pressure),
+        ):
+            network = network_from_description(rest[key][0])
             state = {k[len(start) :]: torch.as_tensor(np.array(v)) for k, v in arrays.items() if k.startswith(start)}
             network.load_state_dict(state)
             pieces.append(Piece(ansatz, network))

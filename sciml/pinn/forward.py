@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from sciml.errors import ArgumentError, SolveError
-from sciml.network import MLP
+from sciml.network import MLP, Sum
 from sciml.pinn.ansatz import Ansatz, build_ansatz
 from sciml.pinn.flow import evaluator_of
 from sciml.pinn.march import March
@@ -147,7 +147,7 @@ def solve(
         return replace(direct, wall_time=limits.seconds())
     details = {
         "iterations": march.steps,
-        "parameter_count": sum(p.numel() for w in march.windows for p in w.piece.network.parameters()),
+        "parameter_count": sum(_count(piece.network) for piece in march.pieces),
         "points": max(window.objective.size for window in march.windows),
         "windows": len(march.windows),
         "optimizer": march.windows[0].optimizer.name,
@@ -156,7 +156,7 @@ def solve(
     }
     return Solution(
         problem,
-        evaluator_of([window.piece for window in march.windows], options, stream, generator),
+        evaluator_of(march.pieces, options, stream, generator),
         method=_method(details),
         status=status,
         message=message,
@@ -198,6 +198,14 @@ def _direct(
         history=features.recorder.history,
         details=details,
     )
+
+
+def _count(network: nn.Module) -> int:
+    """Number of coefficients that were determined; hidden layers that a correction shares count once."""
+    if not isinstance(network, Sum):
+        return sum(p.numel() for p in network.parameters())
+    first, *others = network
+    return _count(first) + sum(p.numel() for part in others for p in part.parameters() if p.requires_grad)
 
 
 def _check(problem: Any, tol: Any, budget: Any, iterations: Any, seed: Any) -> None:

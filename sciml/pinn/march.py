@@ -1,8 +1,9 @@
-"""Forward solution in time windows: how many there must be, passes of growing accuracy, and the estimated error."""
+"""Forward solution in one or several time windows: training, correction by least squares, and the estimated error."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -12,9 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from sciml.pinn.ansatz import Ansatz, continued
-from sciml.pinn.piece import evaluate
+from sciml.pinn.growth import grown_errors
+from sciml.pinn.handover import Handover
+from sciml.pinn.piece import Piece, evaluate
 from sciml.pinn.plan import Plan
+from sciml.pinn.polish import Polished, can_be_polished, polished
 from sciml.pinn.progress import Limits, Recorder, extrapolated, monitor_points, values_of
+from sciml.pinn.restriction import restricted
+from sciml.pinn.trial import EASY_LOSS, Halving, hopeless
 from sciml.pinn.window import Window
 from sciml.solution import Status
 from sciml.training import Evaluation, Optimizer, TrainingStatus
@@ -23,8 +29,14 @@ __all__ = ["March"]
 
 # States are compared whose mean squared residuals differ by this factor or more: three in the residual.
 LOSS_RATIO = 9.0
-# A window with such a loss is on its way, however slow: halving it would not help.
-EASY_LOSS = 1e-7
+# From here on a correction is tried: before that the linearised equation is not the equation.
+READY_LOSS = 1e-3
+# With less than that it is tried at once.
+EARLY_LOSS = 1e-6
+# Training goes on for so many times what the latest correction took before the next is tried.
+PATIENCE = 4.0
+# Part of the time that is kept for the last correction.
+RESERVE = 0.15
 _STATUS = {
     TrainingStatus.CONVERGED: Status.CONVERGED,
     TrainingStatus.BUDGET: Status.BUDGET,
@@ -34,16 +46,22 @@ _STATUS = {
 }
 
 
+# Windows, the correction that is part of the solution, the latest one tried, and what the window starts from.
+Chain = tuple[list[Window], list[Polished | None], list[Polished | None], list[Handover | None]]
+
+
 @final
 @dataclass
 class March:
-    """Train windows one after another, pass after pass.
+    """Train windows one after another; correct each by least squares; estimate the error of the whole.
 
     The whole interval is tried first. If the residual has not fallen enough after a number of steps, the window is
-    halved, and so on; a window that went easily is followed by a longer one. When the end is reached, the windows are
-    trained again from where they are, to a smaller residual. The change from pass to pass, growth of errors from window
-    to window included, estimates the error of the former pass. With a single window there are no passes: its state is
-    compared with the latest earlier one whose residual was at least three times larger.
+    halved, its network restricted to the first half, and so on. A window that is finished hands the corrected solution
+    over to the next; one that went easily is followed by a longer one.
+
+    The error of a single window is estimated from two states whose residuals differ: the trained and the corrected one,
+    or two of the same training. In a chain, that estimate of each window is carried on through the equation linearised
+    about the solution, so that growth is part of it.
 
     Parameters
     ----------
@@ -53,6 +71,11 @@ class March:
     make_optimizer : gives a new optimizer for each window.
     generator : of points.
     recorder, limits : the record of losses, and when to end.
+
+    Attributes
+    ----------
+    windows : as they were trained.
+    pieces : the solution, one for each window.
     """
 
     ansatz: Ansatz
@@ -65,165 +88,307 @@ class March:
     windows: list[Window] = field(default_factory=list)
     estimate: float | None = None
     discarded: int = 0
+    corrections: list[Polished | None] = field(default_factory=list)
+    attempts: list[Polished | None] = field(default_factory=list)
+    handovers: list[Handover | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._initial = deepcopy(self.network)
         self._met = 0
         like = next(self.network.parameters())
         self._points = monitor_points(self.ansatz, like.dtype, like.device)
         self._values = values_of(self.ansatz)
+        self._polishable = can_be_polished(self.network)
+        self._columns = self.plan.columns
+        self._cost = 0.0
+        self._window_cost: float | None = None
 
     @property
     def steps(self) -> int:
         """Optimizer steps so far, those of windows that had to be halved included."""
         return self.discarded + sum(window.steps for window in self.windows)
 
+    @property
+    def _target(self) -> float:
+        """The loss at which a window is left for the next: the error is often that of a few tenths of its root."""
+        return min((self.limits.tol / 10) ** 2, 1e-8)
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The solution: of each window the corrected state if there is one, else the trained one."""
+        return [
+            window.piece if correction is None else correction.piece
+            for window, correction in zip(self.windows, self.corrections, strict=True)
+        ]
+
     def run(self) -> tuple[Status, str]:
         """Solve; returns the status and a message (empty: the status's own advice)."""
         interval = self._interval()
-        if interval is None:
-            first, splittable = self.ansatz, False
-        else:
-            made = continued(self.ansatz, *interval, None)
-            first, splittable = (self.ansatz, False) if made is None else (made, True)
-        window = self._window(first)
-        self.windows = [window]
-        status = self._alone(window, splittable)
+        made = None if interval is None else continued(self.ansatz, *interval, None)
+        window = self._window(self.ansatz if made is None else made)
+        self._open(window, None)
+        status = self._alone(window, made is not None)
         if status is None and (spent := self.limits.spent(self.steps)) is not None:
             status = spent  # no time to do it better: a poor state of the whole interval is what there is
         if status is None:
             assert interval is not None
             self.discarded += window.steps
-            self.windows = []
-            status = self._passes(*interval)
+            self._close()
+            status = self._chain(*interval, window.piece.network)
         return self._verdict(status)
-
-    def values(self, points: Tensor) -> Tensor:
-        """Return all unknowns [U, N] at points [N, d]."""
-        return evaluate([window.piece for window in self.windows], self._values, points)
 
     # -- one window ------------------------------------------------------------------------------------------------
 
     def _alone(self, window: Window, splittable: bool) -> TrainingStatus | None:
         """Train a window over the whole interval; None means that it has to be halved."""
         past: list[tuple[float, Tensor]] = []
-        split = False
+        values = evaluate([window.piece], self._values, self._points)
 
-        def decide(evaluation: Evaluation) -> bool:
-            nonlocal past, split
-            values = self.values(self._points)
+        def estimated(evaluation: Evaluation) -> bool:
+            nonlocal past, values
+            values = evaluate([window.piece], self._values, self._points)
             earlier = [state for state in past if state[0] >= LOSS_RATIO * evaluation.loss]
-            if earlier:
-                self.estimate = extrapolated(earlier[-1][1], values, evaluation.loss / earlier[-1][0])
+            trained = extrapolated(earlier[-1][1], values, evaluation.loss / earlier[-1][0]) if earlier else None
             # States whose loss a later one undercuts less than that are of no use: keep the losses decreasing.
             past = [(loss, old) for loss, old in past if loss > evaluation.loss]
             past.append((evaluation.loss, values))
-            self._note(window, evaluation, "")
-            split = splittable and self._hopeless(window, evaluation)
-            return split or self._twice()
+            best = self.corrections[0]
+            if best is None or evaluation.loss < best.loss:
+                self.corrections[0], self.estimate = None, trained
+            self._met = self._met + 1 if self.estimate is not None and self.estimate <= self.limits.tol else 0
+            return self._met >= 2
 
-        status = window.train(decide, self.limits.left(), self.limits.iterations)
-        stuck = status in (TrainingStatus.STAGNATED, TrainingStatus.DIVERGED) and window.loss > EASY_LOSS
-        return None if split or (splittable and stuck) else status
+        def corrected(attempt: Polished) -> bool:
+            now = evaluate([attempt.piece], self._values, self._points)
+            self.estimate = extrapolated(values, now, max(attempt.loss / attempt.before, 1e-16))
+            return self.estimate <= self.limits.tol
 
-    def _hopeless(self, window: Window, evaluation: Evaluation) -> bool:
-        """Whether the loss falls so slowly that two shorter windows would be done sooner.
+        def wanting() -> float:
+            return math.inf if self.estimate is None else (self.estimate / self.limits.tol) ** 2
 
-        It must have fallen to `trial_loss` after `trial_steps` steps, and from then on promise, at the rate of the last
-        half of the steps, to be small enough within `promise` trials more.
+        halving = self._halving(window.length, window, 0.3) if splittable else None
+        left = self.limits.left()
+        return self._train(window, 0, estimated, corrected, self._target, left, wanting, halving)
+
+    def _train(
+        self,
+        window: Window,
+        number: int,
+        trained: Callable[[Evaluation], bool],
+        corrected: Callable[[Polished], bool],
+        target: float,
+        budget: float | None,
+        wanting: Callable[[], float],
+        halving: Halving | None,
+    ) -> TrainingStatus | None:
+        """Train a window, and correct it now and then; None means that it should be halved.
+
+        Parameters
+        ----------
+        trained : whether training may end, asked with each loss on fresh points.
+        corrected : whether the correction, the best so far, is good enough.
+        target : about the loss with which it will be.
+        wanting : by which factor the loss is still too large.
+        halving : whether windows of half the length would be done sooner, from that; None where there can be none.
         """
-        window.record.append((window.rounds, evaluation.loss))
-        if window.rounds < self.plan.trial_steps or evaluation.loss <= EASY_LOSS:
-            return False
-        if evaluation.loss > self.plan.trial_loss:
-            return True
-        then, loss = next(entry for entry in reversed(window.record) if entry[0] <= window.rounds / 2)
-        rate = math.log(max(loss / evaluation.loss, 1.0)) / (window.rounds - then)
-        return rate * self.plan.promise * self.plan.trial_steps < math.log(evaluation.loss / EASY_LOSS)
+        stage = "" if number == 0 and halving is None else f"window {number + 1}, "
+        tried, cost = -math.inf, 0.0
+        split = False
+        begun = time.perf_counter()
 
-    def _twice(self) -> bool:
-        self._met = self._met + 1 if self.estimate is not None and self.estimate <= self.limits.tol else 0
-        return self._met >= 2
+        def correct() -> bool:
+            nonlocal tried, cost
+            columns, first = self._columns if window.loss <= EARLY_LOSS else self.plan.columns, True
+            while True:
+                attempt = polished(window.piece, window.objective, columns, self.generator)
+                tried = time.perf_counter()
+                cost = attempt.seconds if first else cost
+                first = False
+                self.attempts[number] = attempt
+                best = self.corrections[number]
+                if attempt.helps and (best is None or attempt.loss < best.loss):
+                    self._hand_over(number, attempt)
+                    good = corrected(attempt)
+                    self._note(window, attempt.evaluation, "corrected, " + stage)
+                    if good:
+                        # The next window is much like this one; with less, if that was more than needed.
+                        generous = attempt.loss < 1e-2 * target and columns > self.plan.columns
+                        self._columns, self._cost = columns // 2 if generous else columns, attempt.seconds
+                        return True
+                late = budget is not None and tried - begun + 4 * attempt.seconds > 1.2 * budget
+                # Twice the columns square the factor, roughly.
+                expected = attempt.loss**2 / max(attempt.before, 1e-300)
+                if not attempt.pays or expected > 10 * target or late or 2 * columns > self.plan.most_columns:
+                    return False
+                columns *= 2
+
+        def decide(evaluation: Evaluation) -> bool:
+            nonlocal split
+            done = trained(evaluation)
+            window.record.append((window.rounds, evaluation.loss, time.perf_counter()))
+            self._note(window, evaluation, stage)
+            split = halving is not None and hopeless(window, self.plan, evaluation.loss)
+            if done or split:
+                return True
+            fair = window.rounds >= self.plan.fair_steps
+            ready = self._polishable and evaluation.loss <= (READY_LOSS if fair else EARLY_LOSS)
+            if ready and time.perf_counter() - tried >= PATIENCE * cost:
+                if correct():
+                    return True
+                split = halving is not None and fair and halving(wanting())
+            return split
+
+        # The last part of the time is for the last correction.
+        reserve = 0.0
+        if self._polishable and budget is not None:
+            reserve = max(RESERVE * budget, min(self._cost, 0.5 * budget))
+        iterations = None if self.limits.iterations is None else max(self.limits.iterations - self.steps, 1)
+        status = window.train(decide, None if budget is None else budget - reserve, iterations)
+        stuck = status in (TrainingStatus.STAGNATED, TrainingStatus.DIVERGED) and window.loss > EASY_LOSS
+        if split or (halving is not None and stuck):
+            return None
+        if status in (TrainingStatus.CONVERGED, TrainingStatus.DIVERGED) or not self._polishable:
+            return status
+        return TrainingStatus.CONVERGED if window.loss <= READY_LOSS and correct() else status
+
+    def _halving(self, remaining: float, window: Window, patience: float) -> Halving | None:
+        interval = self._interval()
+        if interval is None or window.length <= 2 * (interval[1] - interval[0]) / self.plan.most_windows:
+            return None
+        return Halving(window, self.limits, self.limits.seconds(), remaining, self._window_cost, patience)
 
     # -- several windows -------------------------------------------------------------------------------------------
 
-    def _passes(self, lower: float, upper: float) -> TrainingStatus:
-        target = max(self.limits.tol**2, 1e-6)
-        status = self._first_pass(lower, upper, target)
-        before, losses = self.values(self._points), [window.loss for window in self.windows]
-        reduction = 1e-2
-        while status is None:
-            target *= reduction
-            for number, window in enumerate(self.windows):
-                goal = min(target, 0.05 * losses[number])
-                if self._train(window, number, goal, self.limits.left()) is TrainingStatus.DIVERGED:
-                    return TrainingStatus.DIVERGED
-                if (spent := self.limits.spent(self.steps)) is not None:
-                    return spent
-            now = self.values(self._points)
-            ratio = max(window.loss / max(old, 1e-300) for window, old in zip(self.windows, losses, strict=True))
-            if ratio > 0.8:
-                return TrainingStatus.STAGNATED
-            self.estimate = extrapolated(before, now, ratio)
-            before, losses = now, [window.loss for window in self.windows]
-            if self.estimate <= self.limits.tol:
+    def _chain(self, lower: float, upper: float, network: nn.Module) -> TrainingStatus:
+        """March to a residual that should do; again, to a smaller one, while the estimate says no."""
+        former: tuple[Chain, float | None] | None = None
+        target, length = self._target, (upper - lower) / 2
+        network = restricted(network, self.ansatz, 0.5)
+        while True:
+            begun = time.perf_counter()
+            status = self._pass(lower, upper, length, network, target)
+            self.estimate = self._grown()
+            met = self.estimate is not None and self.estimate <= self.limits.tol
+            if former is not None and not met and not (self.estimate or math.inf) < (former[1] or math.inf):
+                chain, self.estimate = former
+                self._restore(chain)
+            if met:
                 return TrainingStatus.CONVERGED
-            # The error follows the residual, the loss its square.
-            reduction = min(0.05, max(1e-4, (0.3 * self.limits.tol / self.estimate) ** 2))
-        return status
+            status = self.limits.spent(self.steps) if status is None else status
+            left, took = self.limits.left(), time.perf_counter() - begun
+            if status is not None or (left is not None and left < 0.5 * took):
+                return status or TrainingStatus.BUDGET
+            if former is not None and self.estimate is former[1]:
+                return TrainingStatus.STAGNATED
+            # Again, from smaller windows and to a smaller residual: the error follows it, the loss its square.
+            former = self._chain_state(), self.estimate
+            gap = math.inf if self.estimate is None else self.estimate / self.limits.tol
+            target *= min(0.05, max(1e-6, (0.3 / gap) ** 2))
+            length = self.windows[0].length
+            network = self.windows[0].piece.network
+            self._restore(([], [], [], []))
 
-    def _first_pass(self, lower: float, upper: float, target: float) -> TrainingStatus | None:
+    def _chain_state(self) -> Chain:
+        return list(self.windows), list(self.corrections), list(self.attempts), list(self.handovers)
+
+    def _restore(self, chain: Chain) -> None:
+        steps = self.steps
+        windows, corrections, attempts, handovers = chain
+        self.windows, self.corrections = list(windows), list(corrections)
+        self.attempts, self.handovers = list(attempts), list(handovers)
+        self.discarded = steps - sum(window.steps for window in self.windows)
+
+    def _losses(self) -> list[float]:
+        return [
+            window.loss if correction is None else correction.loss
+            for window, correction in zip(self.windows, self.corrections, strict=True)
+        ]
+
+    def _approach(
+        self, window: Window, number: int, target: float, budget: float | None, halving: Halving | None
+    ) -> TrainingStatus | None:
+        """Train and correct a window of a chain to a target loss, or as well as the budget allows; None: halve it."""
+        self._hand_over(number, None)
+
+        def trained(evaluation: Evaluation) -> bool:
+            best = self.corrections[number]
+            if best is not None and evaluation.loss < best.loss:
+                self._hand_over(number, None)
+            return evaluation.loss <= target
+
+        def wanting() -> float:
+            return self._losses()[number] / target
+
+        return self._train(
+            window, number, trained, lambda attempt: attempt.loss <= target, target, budget, wanting, halving
+        )
+
+    def _pass(
+        self, lower: float, upper: float, length: float, network: nn.Module, target: float
+    ) -> TrainingStatus | None:
         """March from lower to upper, with windows as long as they go; afterwards `windows` cover the interval."""
-        start, length = lower, (upper - lower) / 2
-        network = self._initial
+        start = lower
+        halved = 0
         while start < upper:
             remaining = upper - start
             length = remaining / max(1, round(remaining / length + 0.3))
             end = upper if length > 0.999 * remaining else start + length
-            made = continued(self.ansatz, start, end, self.windows[-1].piece.trace if self.windows else None)
+            handover = Handover(self.pieces[-1]) if self.windows else None
+            made = continued(self.ansatz, start, end, handover)
             assert made is not None
             window = self._window(made, network)
-            left = self.limits.left()
-            share = None if left is None else max(1.2 * left * (end - start) / remaining, 0.05)
-            self.windows.append(window)
-            smallest = (upper - lower) / self.plan.most_windows
-            limit = self.limits.spent(self.steps)
-            if limit is None:
-                ended = self._train(window, len(self.windows) - 1, target, share, split=length > 2 * smallest)
-                if ended is TrainingStatus.DIVERGED and length <= 2 * smallest:
-                    return ended
-                if ended in (TrainingStatus.STAGNATED, TrainingStatus.DIVERGED) and length > 2 * smallest:
-                    self.discarded += window.steps
-                    self.windows.pop()
-                    length /= 2
-                    continue
-                if window.rounds < self.plan.trial_steps / 2:
-                    length *= 1.5
-            else:
+            self._open(window, handover)
+            if self.limits.spent(self.steps) is not None:
                 # No time is left: the rest of the interval is covered by the continued initial state.
                 length = remaining
+            else:
+                left, begun = self.limits.left(), time.perf_counter()
+                share = None if left is None else max(1.2 * left * (end - start) / remaining, 0.05)
+                halving = self._halving(remaining, window, 0.3)
+                ended = self._approach(window, len(self.windows) - 1, target, share, halving)
+                if ended is TrainingStatus.DIVERGED:
+                    return ended
+                if ended is None:
+                    self.discarded += window.steps
+                    self._close()
+                    poor = window.loss > EARLY_LOSS and len(self.windows) > 0
+                    former = self.windows[-1].piece.network if poor else window.piece.network
+                    network = former if poor else restricted(former, made, 0.5)
+                    length, halved = length / 2, 3
+                    continue
+                took = time.perf_counter() - begun
+                self._window_cost = took if self._window_cost is None else 0.5 * (took + self._window_cost)
+                halved -= 1
+                if window.rounds < self.plan.fair_steps / 2 and halved <= 0:
+                    length *= 1.5
             start, network = end, window.piece.network
         return self.limits.spent(self.steps)
 
-    def _train(
-        self, window: Window, number: int, target: float, budget: float | None, split: bool = False
-    ) -> TrainingStatus | None:
-        """Train to a target loss; None means that it was met."""
-        stage = f"window {number + 1}, "
-        hopeless = False
+    def _grown(self) -> float | None:
+        """The estimated error of the chain; None where a window could not be judged."""
+        attempts = [attempt for attempt in self.attempts if attempt is not None]
+        if len(attempts) < len(self.windows):
+            return None
+        used = [correction is not None for correction in self.corrections]
+        errors = grown_errors(self.windows, attempts, used, self.plan.columns, self.generator)
+        now = evaluate(self.pieces, self._values, self._points)
+        return float(evaluate(errors, self._values, self._points).norm() / now.norm().clamp_min(1e-300))
 
-        def decide(evaluation: Evaluation) -> bool:
-            nonlocal hopeless
-            self._note(window, evaluation, stage)
-            hopeless = split and self._hopeless(window, evaluation)
-            return hopeless or evaluation.loss <= target
+    def _open(self, window: Window, handover: Handover | None) -> None:
+        self.windows.append(window)
+        self.corrections.append(None)
+        self.attempts.append(None)
+        self.handovers.append(handover)
 
-        iterations = None if self.limits.iterations is None else max(self.limits.iterations - self.steps, 1)
-        status = window.train(decide, budget, iterations)
-        if hopeless:
-            return TrainingStatus.STAGNATED
-        # A window that used up its share of the time, or cannot do better, is left as good as it is.
-        return status if status is TrainingStatus.DIVERGED else None
+    def _close(self) -> None:
+        for entries in (self.windows, self.corrections, self.attempts, self.handovers):
+            entries.pop()
+
+    def _hand_over(self, number: int, correction: Polished | None) -> None:
+        """Set what a window's solution is, and with it what the next one starts from."""
+        self.corrections[number] = correction
+        following = self.handovers[number + 1] if number + 1 < len(self.windows) else None
+        if following is not None:
+            following.piece = self.pieces[number]
 
     # -- common ----------------------------------------------------------------------------------------------------
 
@@ -245,5 +410,5 @@ class March:
         return found, missed + found.advice
 
     def _note(self, window: Window, evaluation: Evaluation, stage: str) -> None:
-        pieces = [window.piece for window in self.windows]
-        self.recorder.note(self.steps, evaluation, self.estimate, f"{stage}{window.objective.size} points", pieces)
+        text = f"{stage}{window.objective.size} points"
+        self.recorder.note(self.steps, evaluation, self.estimate, text, self.pieces)

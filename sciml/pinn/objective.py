@@ -98,6 +98,21 @@ class ForwardObjective(Objective):
         """Number of interior points."""
         return self._places[0].blocks[0].size
 
+    def take_scales(self, other: ForwardObjective) -> None:
+        """Scale each residual as another objective of the same problem does, so that losses can be compared."""
+        for place, same in zip(self._places, other._places, strict=True):
+            place.scales = same.scales
+
+    @property
+    def largest_scale(self) -> float:
+        """The largest size of an equation's terms."""
+        return float(self._places[0].scales.max())
+
+    def take_points(self, other: ForwardObjective) -> None:
+        """Ask for the residuals at the points of another objective of the same problem."""
+        for place, same in zip(self._places, other._places, strict=True):
+            place.blocks = tuple(place.group.block(torch.stack(block.columns, 1)) for block in same.blocks)
+
     def draw(self, count: int) -> None:
         """Take `count` fresh low-discrepancy points in the box, and as many as a side deserves on each side."""
         for place in self._places:

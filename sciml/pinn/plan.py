@@ -30,7 +30,9 @@ class Plan:
     patience : redraws without halving after which the last level counts as stagnated.
     trial_steps, trial_loss, promise : a time window whose loss is larger than this after so many steps, or later does
         not promise to be small within `promise` times as many more, is halved.
+    fair_steps : a window is not halved for lack of accuracy before so many.
     most_windows : the shortest window is this fraction of the interval.
+    columns, most_columns : coefficients of a correction by least squares (`sciml.pinn.polish`), at first and at most.
     """
 
     width: int
@@ -41,9 +43,12 @@ class Plan:
     periods: tuple[int, ...] = (3, 5, 10, 20)
     patience: int = 12
     trial_steps: int = 60
+    fair_steps: int = 45
     trial_loss: float = 1e-3
     promise: float = 2.0
     most_windows: int = 128
+    columns: int = 240
+    most_columns: int = 1200
 
     @property
     def text(self) -> str:
@@ -65,7 +70,7 @@ def plan_for(problem: Problem, network: str | nn.Module | None = None) -> Plan:
     order = max(problem.order(u, c) for u in problem.unknowns for c in problem.space or problem.coordinates)
     dimension = problem.domain.dimension
     if dimension == 1:
-        plan = Plan(10, 3)
+        plan = Plan(10, 3, columns=90, most_columns=400)
     elif dimension == 2:
         plan = Plan(20, 2) if problem.time is None else Plan(12, 5)
     elif dimension == 3:
@@ -73,9 +78,10 @@ def plan_for(problem: Problem, network: str | nn.Module | None = None) -> Plan:
     else:
         plan = Plan(20, 3, "sin")
     if problem.periodic:
-        plan = replace(plan, harmonics=3 if order >= 3 else 1)
+        plan = replace(plan, harmonics=5 if order >= 3 else 1)
     if order >= 3:
-        plan = replace(plan, activation="sin")
+        shape = {"width": 16, "depth": 3} if dimension == 2 and problem.time is not None else {}
+        plan = replace(plan, activation="sin", **shape)
     return _parsed(network, plan) if isinstance(network, str) else plan
 
 

@@ -222,12 +222,13 @@ def stacked(objective: ForwardObjective) -> tuple[Tensor, Tensor]:
     return torch.cat(matrices), torch.cat(vectors)
 
 
-def least_squares(matrix: Tensor, vector: Tensor) -> Tensor:
+def least_squares(matrix: Tensor, vector: Tensor, ridge: float = RIDGE) -> Tensor:
     """Return argmin |A x - b|^2 by Householder QR of the column-scaled matrix with a tiny ridge below it."""
     columns = matrix.shape[1]
     size = matrix.norm(dim=0).clamp_min(torch.finfo(matrix.dtype).tiny)
-    ridge = RIDGE if matrix.dtype == torch.float64 else 1e-6
+    ridge = ridge if matrix.dtype == torch.float64 else max(ridge, 1e-6)
     eye = torch.eye(columns, dtype=matrix.dtype, device=matrix.device) * ridge
-    q, r = torch.linalg.qr(torch.cat((matrix / size, eye)))
-    right = q[: len(matrix)].T @ vector
-    return torch.linalg.solve_triangular(r, right[:, None], upper=True)[:, 0] / size
+    factors, tau = torch.geqrf(torch.cat((matrix / size, eye)))
+    # Q is applied, not formed: half of the work.
+    right = torch.ormqr(factors, tau, torch.cat((vector, vector.new_zeros(columns)))[:, None], transpose=True)
+    return torch.linalg.solve_triangular(factors[:columns].triu(), right[:columns], upper=True)[:, 0] / size

@@ -18,7 +18,7 @@ import sympy
 import torch
 from torch import Tensor, nn
 
-from sciml.network import MLP, Tape, closure, jet, record
+from sciml.network import MLP, Sum, Tape, closure, jet, record
 from sciml.notation import Partial, to_torch
 from sciml.pinn.ansatz import Ansatz
 
@@ -145,13 +145,13 @@ class Field:
 
     def network_jet(self, network: nn.Module, block: Block) -> Tensor:
         """Return the network's output jet [C, N, O] at the points of a block, differentiable in its parameters."""
-        if isinstance(network, MLP):
+        if isinstance(network, (MLP, Sum)):
             return jet(network, block.inputs, self.indices)
         return jet(Composed(network, self._features), torch.stack(block.columns, 1), self.indices)
 
     def record(self, network: nn.Module, block: Block) -> tuple[Tensor, Tape]:
         """Return the output jet without graph, and the tape that makes Jacobians of it."""
-        if isinstance(network, MLP):
+        if isinstance(network, (MLP, Sum)):
             return record(network, block.inputs, self.indices)
         return record(Composed(network, self._features), torch.stack(block.columns, 1), self.indices)
 

@@ -37,7 +37,7 @@ class Window:
     Attributes
     ----------
     steps, loss : optimizer steps so far, and the latest loss on fresh points.
-    record : pairs of rounds and loss, for whoever judges the progress.
+    record : rounds, loss and time of each check, for whoever judges the progress.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Window:
         self.optimizer = optimizer
         self.steps = 0
         self.loss = math.inf
-        self.record: list[tuple[float, float]] = []
+        self.record: list[tuple[float, float, float]] = []
         self._plan = plan
         self._generator = generator
         self.objective = ForwardObjective(
@@ -58,6 +58,20 @@ class Window:
         self._levels = [max(64, int(factor * count)) for factor in plan.levels]
         self._level = 0
         self._drawn = False
+
+    @property
+    def length(self) -> float:
+        """Duration of the window; zero without time."""
+        problem = self.piece.ansatz.problem
+        if problem.time is None:
+            return 0.0
+        lower, upper = problem.domain.interval(problem.time)
+        return upper - lower
+
+    @property
+    def latest_half(self) -> tuple[float, float, float]:
+        """The entry of the record with which the latest half of the steps began."""
+        return next(entry for entry in reversed(self.record) if entry[0] <= self.rounds / 2)
 
     @property
     def rounds(self) -> float:
