@@ -44,6 +44,8 @@ Trace = Callable[[Sequence[Partial], Tensor], Tensor]
 # From this dimension on a box has too many sides for some things.
 MANY = 4
 
+# A jump of this part of the values is none.
+TORN = 1e-8
 _XI = sympy.Symbol("xi", real=True)
 
 
@@ -153,7 +155,7 @@ def build_ansatz(problem: Problem, *, harmonics: int = 1, exact: bool = True) ->
     -------
     An ansatz whose hard conditions hold at random points to 1e-12 of the data's size.
     """
-    softened: set[str] = set() if exact else {c.name for c in problem.conditions if c.kind != "periodic"}
+    softened = {c.name for c in problem.conditions if c.kind != "periodic" and not exact} | _torn(problem)
     for _ in range(len(problem.conditions) + 1):
         ansatz = _attempt(problem, harmonics, softened)
         wrong = _violated(ansatz)
@@ -182,7 +184,7 @@ def continued(ansatz: Ansatz, lower: float, upper: float, trace: Trace | None) -
         return None
     softened = {c.name for c in ansatz.soft}
     made = _attempt(problem, ansatz.harmonics, softened, (lower, upper), trace)
-    return replace(made, scale=ansatz.scale)
+    return replace(made, scale=ansatz.scale, layers=ansatz.layers)
 
 
 def _attempt(
@@ -237,6 +239,30 @@ def _attempt(
     hard = tuple(c for c in problem.conditions if c.name in met or _periodic_in(c, periodic))
     soft = tuple(c for c in problem.conditions if c not in hard)
     return Ansatz(problem, g, d, scale, features, hard, soft, layers, harmonics, trace)
+
+
+def _torn(problem: Problem) -> set[str]:
+    """Names of initial conditions whose periodic continuation jumps, in itself or in a derivative that matters.
+
+    Kept exactly, the jump would stay for all times between two points of the box, where no residual is asked for.
+    """
+    names: set[str] = set()
+    for condition in problem.conditions:
+        datum = _datum(condition, problem)
+        if datum is None or datum.coordinate != problem.time:
+            continue
+        for coordinate in problem.periodic:
+            if datum.order == 0 and kink_layer(problem, datum.unknown, coordinate, datum.value) is not None:
+                continue
+            symbol = problem.vocabulary.symbol(coordinate)
+            lower, upper = (_exact_number(end) for end in problem.domain.interval(coordinate))
+            for order in range(problem.order(datum.unknown, coordinate)):
+                derivative = sympy.diff(datum.value, symbol, order)
+                jump = derivative.subs(symbol, lower) - derivative.subs(symbol, upper)
+                values = values_at(problem, [jump, derivative], sample(problem))
+                if np.max(np.abs(values[0])) > TORN * np.max(np.abs(values[1])):
+                    names.add(condition.name)
+    return names
 
 
 def _periodic_in(condition: Condition, periodic: frozenset[str]) -> bool:

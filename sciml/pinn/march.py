@@ -33,7 +33,7 @@ LOSS_RATIO = 9.0
 READY_LOSS = 1e-3
 # With less than that it is tried at once.
 EARLY_LOSS = 1e-6
-# Training goes on for so many times what the latest correction took before the next is tried.
+# Training goes on for so many times the work of the latest correction before the next is tried.
 PATIENCE = 4.0
 # Part of the time that is kept for the last correction.
 RESERVE = 0.15
@@ -165,7 +165,9 @@ class March:
         def wanting() -> float:
             return math.inf if self.estimate is None else (self.estimate / self.limits.tol) ** 2
 
-        halving = self._halving(window.length, window, 0.3) if splittable else None
+        # In more than one space coordinate it is the network itself that is handed over, which soon takes long.
+        patience = 0.3 if self.ansatz.problem.domain.dimension <= 2 else 10.0
+        halving = self._halving(window.length, window, patience) if splittable else None
         left = self.limits.left()
         return self._train(window, 0, estimated, corrected, self._target, left, wanting, halving)
 
@@ -200,8 +202,8 @@ class March:
             columns, first = self._columns if window.loss <= EARLY_LOSS else self.plan.columns, True
             while True:
                 attempt = polished(window.piece, window.objective, columns, self.generator)
-                tried = time.perf_counter()
-                cost = attempt.seconds if first else cost
+                tried = window.work
+                cost = attempt.work if first else cost
                 first = False
                 self.attempts[number] = attempt
                 best = self.corrections[number]
@@ -214,7 +216,7 @@ class March:
                         generous = attempt.loss < 1e-2 * target and columns > self.plan.columns
                         self._columns, self._cost = columns // 2 if generous else columns, attempt.seconds
                         return True
-                late = budget is not None and tried - begun + 4 * attempt.seconds > 1.2 * budget
+                late = budget is not None and time.perf_counter() - begun + 4 * attempt.seconds > 1.2 * budget
                 # Twice the columns square the factor, roughly.
                 expected = attempt.loss**2 / max(attempt.before, 1e-300)
                 if not attempt.pays or expected > 10 * target or late or 2 * columns > self.plan.most_columns:
@@ -224,14 +226,14 @@ class March:
         def decide(evaluation: Evaluation) -> bool:
             nonlocal split
             done = trained(evaluation)
-            window.record.append((window.rounds, evaluation.loss, time.perf_counter()))
+            window.record.append((window.rounds, evaluation.loss, window.work))
             self._note(window, evaluation, stage)
             split = halving is not None and hopeless(window, self.plan, evaluation.loss)
             if done or split:
                 return True
             fair = window.rounds >= self.plan.fair_steps
             ready = self._polishable and evaluation.loss <= (READY_LOSS if fair else EARLY_LOSS)
-            if ready and time.perf_counter() - tried >= PATIENCE * cost:
+            if ready and window.work - tried >= PATIENCE * cost:
                 if correct():
                     return True
                 split = halving is not None and fair and halving(wanting())

@@ -35,7 +35,7 @@ from sciml.pinn.piece import Piece
 from sciml.pinn.progress import values_of
 from sciml.pinn.random_features import least_squares, stacked
 from sciml.pinn.residual import Field
-from sciml.pinn.window import Window
+from sciml.pinn.window import JET_WORK, Window
 from sciml.training import Evaluation
 
 __all__ = ["Polished", "can_be_polished", "carried", "polished"]
@@ -65,6 +65,7 @@ class Polished:
     columns : coefficients of the correction.
     points : rows of the last least-squares problem.
     seconds : what it took.
+    work : multiplications, about, as of a window.
     """
 
     piece: Piece
@@ -73,6 +74,7 @@ class Polished:
     columns: int
     points: int
     seconds: float
+    work: float
 
     @property
     def loss(self) -> float:
@@ -126,11 +128,12 @@ def polished(piece: Piece, like: ForwardObjective, columns: int, generator: torc
     fresh.draw(FRESH)
     before = fresh.evaluate().loss
     best, best_state = fresh.evaluate(), objective.parameters()
-    rows = POINTS * columns
+    rows, work = POINTS * columns, 0.0
     for _ in range(NEWTON_STEPS):
         objective.draw(rows)
         objective.resample(count=rows)
         theta = objective.parameters()
+        work += rows * columns * (2 * columns + JET_WORK)
         matrix, vector = stacked(objective)
         if not bool(torch.isfinite(matrix).all() and torch.isfinite(vector).all()):
             break
@@ -152,7 +155,7 @@ def polished(piece: Piece, like: ForwardObjective, columns: int, generator: torc
             if rows > max(MOST_POINTS * columns, MOST_ROWS):
                 break
     objective.load(best_state)
-    return Polished(result, before, best, columns, objective.size, time.perf_counter() - start)
+    return Polished(result, before, best, columns, objective.size, time.perf_counter() - start, work)
 
 
 def carried(piece: Piece, window: Window, error: Trace, columns: int, generator: torch.Generator) -> MLP:

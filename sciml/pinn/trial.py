@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import final
 
@@ -47,7 +46,7 @@ class Halving:
     begun : seconds at which its training began.
     remaining : time that it and later windows have to cover.
     cost : seconds that a window took so far, if one is finished.
-    patience : training on may take so many times what the window took so far.
+    patience : training on may be so many times the work that the window took so far.
     """
 
     window: Window
@@ -59,11 +58,10 @@ class Halving:
 
     def __call__(self, factor: float) -> bool:
         """Decide, if the loss is too large by `factor`."""
-        took = self.limits.seconds() - self.begun
-        _, loss, at = self.window.latest_half
-        rate = math.log(max(loss / self.window.loss, 1.0)) / max(time.perf_counter() - at, 1e-3)
-        if SLOWING * math.log(max(factor, 1.0)) <= rate * self.patience * took:
+        _, loss, then = self.window.latest_half
+        rate = math.log(max(loss / self.window.loss, 1.0)) / max(self.window.work - then, 1.0)
+        if SLOWING * math.log(max(factor, 1.0)) <= rate * self.patience * self.window.work:
             return False
         left = self.limits.left()
-        cost = took if self.cost is None else self.cost
+        cost = self.limits.seconds() - self.begun if self.cost is None else self.cost
         return left is None or self.remaining / self.window.length * cost < left

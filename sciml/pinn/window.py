@@ -20,6 +20,8 @@ __all__ = ["Window"]
 
 # Fresh points at which losses are judged; the mean of squares is then known to a few per cent.
 FRESH = 2048
+# Multiplications for each point and parameter that a jet and its derivative take, about.
+JET_WORK = 150
 
 
 @final
@@ -37,7 +39,8 @@ class Window:
     Attributes
     ----------
     steps, loss : optimizer steps so far, and the latest loss on fresh points.
-    record : rounds, loss and time of each check, for whoever judges the progress.
+    record : rounds, loss and work at each check, for whoever judges the progress.
+    work : multiplications so far, about; unlike seconds, the same in every run.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Window:
         self.steps = 0
         self.loss = math.inf
         self.record: list[tuple[float, float, float]] = []
+        self.work = 0.0
         self._plan = plan
         self._generator = generator
         self.objective = ForwardObjective(
@@ -143,8 +147,14 @@ class Window:
             before = trainer.iteration
             trainer.step()
             self.steps += trainer.iteration - before
+            self.work += self._step_work()
             if trainer.status is not None:
                 return
+
+    def _step_work(self) -> float:
+        count = len(self.objective.parameters())
+        curvature = count if self.optimizer.pace == 1 else 0
+        return sum(self.objective.sizes().values()) * count * (curvature + JET_WORK)
 
     def _again(self, trainer: Trainer, budget: float | None, iterations: int) -> Trainer:
         left = None if budget is None else max(budget - trainer.seconds, 1e-3)
