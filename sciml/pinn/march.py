@@ -35,6 +35,9 @@ READY_LOSS = 1e-3
 EARLY_LOSS = 1e-6
 # Training goes on for so many times the work of the latest correction before the next is tried.
 PATIENCE = 4.0
+# A window may take a little more than its part of the time; the error has still to be estimated at the end.
+FOR_WINDOWS = 1.1
+FOR_ESTIMATE = 0.07
 # Part of the time that is kept for the last correction.
 RESERVE = 0.15
 _STATUS = {
@@ -216,7 +219,7 @@ class March:
                         generous = attempt.loss < 1e-2 * target and columns > self.plan.columns
                         self._columns, self._cost = columns // 2 if generous else columns, attempt.seconds
                         return True
-                late = budget is not None and time.perf_counter() - begun + 4 * attempt.seconds > 1.2 * budget
+                late = budget is not None and time.perf_counter() - begun + 4 * attempt.seconds > budget
                 # Twice the columns square the factor, roughly.
                 expected = attempt.loss**2 / max(attempt.before, 1e-300)
                 if not attempt.pays or expected > 10 * target or late or 2 * columns > self.plan.most_columns:
@@ -344,7 +347,9 @@ class March:
                 length = remaining
             else:
                 left, begun = self.limits.left(), time.perf_counter()
-                share = None if left is None else max(1.2 * left * (end - start) / remaining, 0.05)
+                if left is not None and self.limits.budget is not None:
+                    left = max(left - FOR_ESTIMATE * self.limits.budget, 0.0)
+                share = None if left is None else max(FOR_WINDOWS * left * (end - start) / remaining, 0.05)
                 halving = self._halving(remaining, window, 0.3)
                 ended = self._approach(window, len(self.windows) - 1, target, share, halving)
                 if ended is TrainingStatus.DIVERGED:
