@@ -14,7 +14,7 @@ from sciml.network import MLP, Sum
 from sciml.network.mlp import Layer
 from sciml.pinn.handover import Handover
 from sciml.pinn.piece import Piece
-from sciml.pinn.polish import HELPFUL, Polished, carried
+from sciml.pinn.polish import Polished, carried
 from sciml.pinn.window import Window
 
 __all__ = ["comparable", "grown_errors"]
@@ -22,16 +22,16 @@ __all__ = ["comparable", "grown_errors"]
 # If errors fall like residuals the correction is most of the former error; see `extrapolated` for the factor two.
 SAFETY = 2.0
 LARGEST_RATIO = 0.95
+# Losses in this ratio or nearer are those of one state.
+SAME = 0.5
 
 
-def comparable(windows: Sequence[Window], attempts: Sequence[Polished], used: Sequence[bool]) -> bool:
-    """Whether the residuals of each window's states differ enough to tell its error.
+def comparable(attempts: Sequence[Polished], used: Sequence[bool]) -> bool:
+    """Whether the correction of every window, taken or not, tells something of its error.
 
-    A correction that does not lower the residual is next to nothing, and says nothing of the error of the state that it
-    left as it was. Arguments as in `grown_errors`.
+    One that only made the residual larger is zero, and says nothing of the error of the state that it left as it was.
     """
-    states = zip(windows, attempts, used, strict=True)
-    return all(corrected or _ratio(window, attempt) < HELPFUL for window, attempt, corrected in states)
+    return all(corrected or attempt.loss < attempt.before for attempt, corrected in zip(attempts, used, strict=True))
 
 
 def grown_errors(
@@ -58,9 +58,10 @@ def grown_errors(
         if corrected:
             parts = [_scaled(attempt.correction, SAFETY * rho / (1 - rho))]
         else:
-            # Training has overtaken the correction: the two differ by about the error of the worse, or, where the
-            # correction was little, by what training has gained since.
-            rho = min(math.sqrt(_ratio(window, attempt)), LARGEST_RATIO)
+            # Training has gone on since the correction, and the two differ by about the error of the worse; or they are
+            # of the same state, whose error the correction resolves though it lowers the residual by little.
+            ratio = _ratio(window, attempt)
+            rho = math.sqrt(ratio) if ratio < SAME else 0.0
             factor = SAFETY * max(rho / (1 - rho), 1.0)
             parts = [_scaled(part, factor) for part in attempt.parts] + [_scaled(trained, -factor)]
         ansatz = attempt.piece.ansatz

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.pinn.ansatz import Ansatz, continued
-from sciml.pinn.growth import grown_errors
+from sciml.pinn.growth import comparable, grown_errors
 from sciml.pinn.handover import Handover
 from sciml.pinn.piece import Piece, evaluate
 from sciml.pinn.plan import Plan
@@ -38,6 +38,8 @@ PATIENCE = 4.0
 # A window may take a little more than its part of the time; the error has still to be estimated at the end.
 FOR_WINDOWS = 1.1
 FOR_ESTIMATE = 0.07
+# Tolerances from which on a single window is given more time before it is halved.
+LOOSE = 1e-4
 # Part of the time that is kept for the last correction.
 RESERVE = 0.15
 _STATUS = {
@@ -169,7 +171,8 @@ class March:
             return math.inf if self.estimate is None else (self.estimate / self.limits.tol) ** 2
 
         # In more than one space coordinate it is the network itself that is handed over, which soon takes long.
-        patience = 0.3 if self.ansatz.problem.domain.dimension <= 2 else 10.0
+        # And a loose tolerance is soon met by training on.
+        patience = 10.0 if self.ansatz.problem.domain.dimension > 2 else 3.0 if self.limits.tol >= LOOSE else 0.3
         halving = self._halving(window.length, window, patience) if splittable else None
         left = self.limits.left()
         return self._train(window, 0, estimated, corrected, self._target, left, wanting, halving)
@@ -376,6 +379,8 @@ class March:
         if len(attempts) < len(self.windows):
             return None
         used = [correction is not None for correction in self.corrections]
+        if not comparable(attempts, used):
+            return None
         errors = grown_errors(self.windows, attempts, used, self.plan.columns, self.generator)
         now = evaluate(self.pieces, self._values, self._points)
         return float(evaluate(errors, self._values, self._points).norm() / now.norm().clamp_min(1e-300))
