@@ -38,8 +38,9 @@ PATIENCE = 4.0
 # A window may take a little more than its part of the time; the error has still to be estimated at the end.
 FOR_WINDOWS = 1.1
 FOR_ESTIMATE = 0.07
-# Tolerances from which on a single window is given more time before it is halved.
+# From this tolerance on a window that trains well is not halved for more accuracy.
 LOOSE = 1e-4
+ENDLESS = 1e6
 # Part of the time that is kept for the last correction.
 RESERVE = 0.15
 _STATUS = {
@@ -171,8 +172,9 @@ class March:
             return math.inf if self.estimate is None else (self.estimate / self.limits.tol) ** 2
 
         # In more than one space coordinate it is the network itself that is handed over, which soon takes long.
-        # And a loose tolerance is soon met by training on.
-        patience = 10.0 if self.ansatz.problem.domain.dimension > 2 else 3.0 if self.limits.tol >= LOOSE else 0.3
+        # And a loose tolerance is met by training on.
+        single = self.ansatz.problem.domain.dimension > 2 or self.limits.tol >= LOOSE
+        patience = ENDLESS if single else 0.3
         halving = self._halving(window.length, window, patience) if splittable else None
         left = self.limits.left()
         return self._train(window, 0, estimated, corrected, self._target, left, wanting, halving)
