@@ -68,7 +68,7 @@ def _compare(arguments: Arguments) -> int:
     with (
         results_directory(arguments.get("out") or f"runs/{directory_name(problem)}") as directory,
         redirect_stdout(sys.stderr if arguments.get("json") else sys.stdout),
-        fitting_threads(),
+        fitting_threads(small=problem.domain.dimension == 1),
     ):
         print(describe_problem(problem), flush=True)
         with Progress("reference") as progress:

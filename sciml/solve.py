@@ -119,7 +119,7 @@ def _solve(arguments: Arguments, argv: Sequence[str]) -> int:
     with (
         results_directory(arguments.get("out") or f"runs/{directory_name(problem)}") as directory,
         redirect_stdout(sys.stderr if arguments.get("json") else stdout),
-        fitting_threads(),
+        fitting_threads(small=problem.domain.dimension == 1),
     ):
         print(describe_problem(problem), flush=True)
         try:

@@ -18,14 +18,19 @@ PROBE = 0.1
 
 
 @contextmanager
-def fitting_threads() -> Iterator[int]:
-    """Use one thread in torch and BLAS while the other cores are busy, else those torch chose; gives the number."""
+def fitting_threads(small: bool = False) -> Iterator[int]:
+    """Use one thread in torch and BLAS while the other cores are busy, else those torch chose; gives the number.
+
+    Parameters
+    ----------
+    small : whether the work is too small for more than one thread, as of ordinary equations.
+    """
     import torch
     from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     try:
-        if before > 1 and _mean_time(torch, before) > 1.5 * _mean_time(torch, 1):
+        if small or (before > 1 and _mean_time(torch, before) > 1.5 * _mean_time(torch, 1)):
             torch.set_num_threads(1)
         else:
             torch.set_num_threads(before)

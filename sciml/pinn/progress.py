@@ -71,7 +71,9 @@ class Recorder:
         row |= {f"loss: {name}": value for name, value in evaluation.terms.items()}
         for name, value in row.items():
             self.history.setdefault(name, []).append(value)
-        if self.progress is None or seconds - self._reported < INTERVAL:
+        # Corrections are few, and often the last word.
+        soon = seconds - self._reported < INTERVAL and not stage.startswith("corrected")
+        if self.progress is None or soon:
             return
         self._reported = seconds
         terms = dict(evaluation.terms)
