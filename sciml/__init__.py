@@ -28,7 +28,7 @@ _EXPORTS = {
     "names": "sciml.registry",
 }
 # Rooms that may be used as attributes after a plain `import sciml`; the commands (solve, compare) are no attributes.
-_ROOMS = ("classical", "comparison", "errors", "network", "notation", "pinn", "plotting", "testing", "training")
+_ROOMS = ("classical", "comparison", "errors", "network", "notation", "pinn", "plotting", "sindy", "testing", "training")
 
 __all__ = ["Box", "Condition", "Problem", "Solution", "Status", "__version__", "load", "load_solution", "names"]
 
