@@ -68,7 +68,7 @@ def unknowns_of(
     ArgumentError : a name that is no parameter or unknown function, one that appears nowhere, a name twice, an unknown
         function that is not asked for, bounds of something else or not in order, first guesses that differ.
     """
-    problems = [problem] if not isinstance(problem, (list, tuple)) else list(problem)
+    problems = list(problem) if isinstance(problem, Sequence) else [problem]
     names = _names(unknown)
     parameters = _merged([p.parameters for p in problems])
     functions = _merged([p.unknown_functions for p in problems])
