@@ -1,0 +1,228 @@
+r"""Choosing the terms of one equation: moves on a triangular factor, errors in variables, the criterion.
+
+For a support the coefficients minimise :math:`\sum_m 2 |r_m|^2 / S_m(w)` with r = b - A w, whose Gauss-Newton step is least
+squares on columns freed of the errors that the residual reveals, :math:`A_j - r (V \tilde w)_j / S`. Supports change by
+adding, removing and swapping terms where that pays more than the description length of a term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from scipy import linalg
+
+from sciml.sindy.field_system import WeakSystem
+
+__all__ = ["Candidate", "Factor", "Selection", "excess"]
+
+STEPS = 25
+
+
+def excess(rss: float, n: int) -> float:
+    """Return n log(RSS/n) + n above n (the scale is then unknown), RSS below."""
+    return n * np.log(rss / n) + n if rss > n else rss
+
+
+@final
+@dataclass(frozen=True)
+class Candidate:
+    """A support with its coefficients at convergence.
+
+    Attributes
+    ----------
+    support : columns, sorted.
+    w : coefficients of all columns [J], zero outside.
+    misfit : RSS / n, one where noise explains the residual.
+    criterion : twice the negative logarithm of likelihood times prior.
+    covariance : sandwich, of the coefficients in the support.
+    """
+
+    support: tuple[int, ...]
+    w: np.ndarray
+    misfit: float
+    criterion: float
+    covariance: np.ndarray
+
+
+@final
+class Factor:
+    """Least squares on any subset of columns, from one triangular factor of them.
+
+    Parameters
+    ----------
+    X : real [n, J + 1]; the last column is explained by the others.
+    penalties : [J].
+    allowed : [J] columns that may enter.
+    fixed : [J] columns that stay.
+    """
+
+    def __init__(self, X: np.ndarray, penalties: np.ndarray, allowed: np.ndarray) -> None:
+        self.n = len(X)
+        scale = np.linalg.norm(X, axis=0)
+        self.scale = np.where(scale > 0.0, scale, 1.0)
+        factor = linalg.qr(X / self.scale, mode="r", overwrite_a=True, check_finite=False)[0][: X.shape[1]]
+        self.R, self.y = factor[:, :-1], factor[:, -1] * self.scale[-1]
+        self.penalties, self.allowed = penalties, allowed & (scale[:-1] > 0.0)
+
+    def value(self, rss: float, support: Iterable[int]) -> float:
+        """Return the criterion of a support with residual sum of squares `rss`."""
+        return excess(max(rss, 1e-300), self.n) + float(self.penalties[list(support)].sum())
+
+    def _residual(self, support: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return all columns and the target without their parts in the support."""
+        if not support:
+            return self.R, self.y
+        q = np.linalg.qr(self.R[:, support])[0]
+        return self.R - q @ (q.T @ self.R), self.y - q @ (q.T @ self.y)
+
+    def additions(self, support: list[int], allowed: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the RSS of the support, and with each further column added (infinite where it may not be)."""
+        columns, rest = self._residual(support)
+        rss = float(rest @ rest)
+        norms = np.einsum("ij,ij->j", columns, columns)
+        usable = allowed & (norms > 1e-12)
+        usable[support] = False
+        gains = np.where(usable, (rest @ columns) ** 2 / np.where(usable, norms, 1.0), 0.0)
+        return rss, np.where(usable, np.maximum(rss - gains, 0.0), np.inf)
+
+    def moves(self, support: list[int], allowed: np.ndarray) -> list[tuple[float, tuple[int, ...]]]:
+        """Return the criterion and support of every addition, removal and exchange of one term, best first."""
+        found: list[tuple[float, tuple[int, ...]]] = []
+        bases = [support, *([k for k in support if k != gone] for gone in support)]
+        for base in bases:
+            rss, with_one = self.additions(base, allowed)
+            if base is not support:
+                found.append((self.value(rss, base), tuple(sorted(base))))
+            for j in np.flatnonzero(np.isfinite(with_one)):
+                if base is support or j not in support:
+                    found.append((self.value(with_one[j], [*base, j]), tuple(sorted([*base, int(j)]))))
+        return sorted(found)
+
+    def descend(self, support: Iterable[int], allowed: np.ndarray | None = None) -> tuple[int, ...]:
+        """Return the support from which no single move improves the criterion."""
+        allowed = self.allowed if allowed is None else self.allowed & allowed
+        current = sorted(support)
+        best = self.value(self._rss(current), current)
+        for _ in range(60):
+            moves = self.moves(current, allowed)
+            if not moves or moves[0][0] >= best - 1e-9:
+                break
+            best, current = moves[0][0], list(moves[0][1])
+        return tuple(current)
+
+    def path(self, most: int, allowed: np.ndarray | None = None) -> list[tuple[int, ...]]:
+        """Return good supports of 1, 2, ..., `most` terms: forward steps, each followed by exchanges."""
+        allowed = self.allowed if allowed is None else self.allowed & allowed
+        current: list[int] = []
+        found = []
+        for size in range(1, most + 1):
+            _, with_one = self.additions(current, allowed)
+            if not np.isfinite(with_one).any():
+                break
+            current = sorted([*current, int(np.argmin(with_one))])
+            for _ in range(2 * size):
+                rss = self._rss(current)
+                trials = []
+                for gone in current:
+                    base = [k for k in current if k != gone]
+                    values = self.additions(base, allowed)[1]
+                    trials.append((float(values.min()), sorted([*base, int(np.argmin(values))])))
+                best = min(trials)
+                if best[0] >= rss * (1.0 - 1e-9):
+                    break
+                current = best[1]
+            found.append(tuple(current))
+        return found
+
+    def solve(self, support: Iterable[int]) -> np.ndarray:
+        """Return the coefficients [J] of least squares on a support."""
+        w = np.zeros(self.R.shape[1])
+        chosen = list(support)
+        if chosen:
+            w[chosen] = np.linalg.lstsq(self.R[:, chosen], self.y, rcond=None)[0] / self.scale[chosen]
+        return w
+
+    def _rss(self, support: list[int]) -> float:
+        rest = self._residual(support)[1]
+        return float(rest @ rest)
+
+
+@final
+class Selection:
+    """Errors in variables for the equation of one field.
+
+    Parameters
+    ----------
+    system : its weak form.
+    penalties : of the terms [J].
+    allowed : terms that may enter [J].
+    """
+
+    def __init__(self, system: WeakSystem, penalties: np.ndarray, allowed: np.ndarray) -> None:
+        self.system, self.penalties, self.allowed = system, penalties, allowed
+        # The mode without any wave is real: one equation of twice the weight instead of two.
+        self.real = ~system.modes.index.any(axis=1)
+        self.n = 2 * len(self.real) - int(self.real.sum())
+        self.weight = np.where(self.real, 1.0, 2.0)
+
+    def _stack(self, columns: np.ndarray) -> np.ndarray:
+        """Return real and imaginary parts as rows."""
+        return np.concatenate([columns.real, columns.imag[~self.real]])
+
+    def factor(self, w: np.ndarray) -> Factor:
+        """Return the linearised problem about w, with all columns."""
+        system = self.system
+        S = system.residual_spectrum(w)
+        r = system.b - system.A @ w
+        columns = system.A - (r / S)[:, None] * system.error_covariance(w) if w.any() else system.A
+        root = np.sqrt(self.weight / S)
+        X = np.concatenate([columns, (r + columns @ w)[:, None]], axis=1) * root[:, None]
+        return Factor(self._stack(X), self.penalties, self.allowed)
+
+    def _merit(self, w: np.ndarray, support: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        S = self.system.residual_spectrum(w)
+        r = self.system.b - self.system.A[:, support] @ w[support]
+        return float(np.sum(self.weight * np.abs(r) ** 2 / S)), S, r
+
+    def solve(self, support: Iterable[int], w: np.ndarray | None = None, steps: int = STEPS) -> Candidate:
+        """Return the coefficients of a support by Gauss-Newton with step halving, and the criterion there."""
+        system = self.system
+        chosen = np.array(sorted(support), dtype=int)
+        full = np.zeros(len(self.penalties))
+        if w is not None:
+            full[chosen] = w[chosen]
+        merit, S, r = self._merit(full, chosen)
+        X = np.zeros((self.n, 0))
+        for _ in range(steps if len(chosen) else 0):
+            columns = system.A[:, chosen]
+            if full.any():
+                columns = columns - (r / S)[:, None] * system.error_covariance(full, chosen)
+            root = np.sqrt(self.weight / S)
+            X = self._stack(columns * root[:, None])
+            scale = np.linalg.norm(X, axis=0)
+            scale[scale == 0.0] = 1.0
+            step = np.linalg.lstsq(X / scale, self._stack(r * root), rcond=None)[0] / scale
+            length = float(np.sum((X @ step) ** 2))
+            for _ in range(8):
+                trial = full.copy()
+                trial[chosen] += step
+                new = self._merit(trial, chosen)
+                # From zero the first step changes S by orders of magnitude, so it is not judged.
+                if not full.any() or new[0] <= merit * (1.0 + 1e-12):
+                    break
+                step = step / 2.0
+            full, (merit, S, r) = trial, new
+            if length < 1e-4:
+                break
+        linear = system.residual_spectrum(full, linear=True)
+        value = excess(merit, self.n) + float(np.sum(self.weight * np.log(S / linear)))
+        value += float(self.penalties[chosen].sum())
+        covariance = np.zeros((len(chosen), len(chosen)))
+        if len(chosen):
+            scores = X * self._stack(r * np.sqrt(self.weight / S))[:, None]
+            bread = np.linalg.pinv(X.T @ X)
+            covariance = bread @ (scores.T @ scores) @ bread
+        return Candidate(tuple(chosen.tolist()), full, merit / self.n, value, covariance)
