@@ -143,25 +143,38 @@ class Datum:
     value: sympy.Expr
 
 
-def build_ansatz(problem: Problem, *, harmonics: int = 1, exact: bool = True) -> Ansatz:
+def build_ansatz(
+    problem: Problem,
+    *,
+    harmonics: int = 1,
+    exact: bool = True,
+    softened: Sequence[str] = (),
+    levels: Mapping[str, Sequence[float]] | None = None,
+) -> Ansatz:
     """Build the ansatz of a problem.
 
     Parameters
     ----------
     harmonics : how many harmonics of each periodic coordinate the network sees, 1 or more.
     exact : False leaves every condition but periodicity to the loss.
+    softened : names of conditions that are left to the loss in any case.
+    levels : mean and size of unknowns, known from measurements: `g` and `scale` where no condition fixes `g`.
 
     Returns
     -------
     An ansatz whose hard conditions hold at random points to 1e-12 of the data's size.
     """
-    softened = {c.name for c in problem.conditions if c.kind != "periodic" and not exact} | _torn(problem)
+    soft = {c.name for c in problem.conditions if c.kind != "periodic" and not exact} | _torn(problem) | set(softened)
     for _ in range(len(problem.conditions) + 1):
-        ansatz = _attempt(problem, harmonics, softened)
+        ansatz = _attempt(problem, harmonics, soft)
         wrong = _violated(ansatz)
         if not wrong:
-            return ansatz
-        softened |= {condition.name for condition in wrong}
+            break
+        soft |= {condition.name for condition in wrong}
+    for unknown, (mean, size) in (levels or {}).items():
+        ansatz = replace(ansatz, scale={**ansatz.scale, unknown: float(size)})
+        if ansatz.g[unknown] == 0 and ansatz.d[unknown] == 1:
+            ansatz = replace(ansatz, g={**ansatz.g, unknown: sympy.Float(mean, 17)})
     return ansatz
 
 

@@ -27,7 +27,7 @@ from sciml.problem import Problem
 from sciml.solution import Solution, Status
 from sciml.training import Optimizer, make_optimizer
 
-__all__ = ["solve"]
+__all__ = ["check_arguments", "device_of", "dtype_of", "solve"]
 
 # The normal equations of Levenberg-Marquardt take too long for more: 12x5 (673) against 30x5 (3,841) in benchmarks.
 MOST_PARAMETERS = 2000
@@ -111,10 +111,10 @@ def solve(
     (True, True)
     """
     start = time.perf_counter()
-    _check(problem, tol, budget, iterations, seed)
+    check_arguments(problem, tol, budget, iterations, seed)
     problem.check_forward()
-    dtype = _dtype(dtype)
-    device = _device(device)
+    dtype = dtype_of(dtype)
+    device = device_of(device)
     options = {"harmonics": 1, "exact": bool(exact_conditions)}
     if not (network is None or isinstance(network, (str, nn.Module))):
         raise ArgumentError(f"network must be 'WIDTHxDEPTH', a torch.nn.Module or None, got {network!r}")
@@ -219,7 +219,7 @@ def _count(network: nn.Module) -> int:
     return _count(first) + sum(p.numel() for part in others for p in part.parameters() if p.requires_grad)
 
 
-def _check(problem: Any, tol: Any, budget: Any, iterations: Any, seed: Any) -> None:
+def check_arguments(problem: Any, tol: Any, budget: Any, iterations: Any, seed: Any) -> None:
     if not isinstance(problem, Problem):
         raise ArgumentError(f"problem must be a sciml.Problem (sciml.load gives one by name), got {problem!r}")
     for name, value in (("tol", tol), ("budget", budget)):
@@ -250,7 +250,7 @@ def _optimizer(optimizer: str | Optimizer, network: nn.Module) -> Callable[[], O
     return lambda: deepcopy(first)
 
 
-def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+def dtype_of(dtype: str | torch.dtype) -> torch.dtype:
     table = {
         "float64": torch.float64,
         "float32": torch.float32,
@@ -263,7 +263,7 @@ def _dtype(dtype: str | torch.dtype) -> torch.dtype:
         raise ArgumentError(f"dtype must be 'float64' or 'float32', got {dtype!r}") from None
 
 
-def _device(device: str | torch.device) -> torch.device:
+def device_of(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(device)
         torch.zeros(1, device=found).add_(1)

@@ -38,7 +38,7 @@ from sciml.pinn.residual import Field
 from sciml.pinn.window import JET_WORK, Window
 from sciml.training import Evaluation
 
-__all__ = ["Polished", "can_be_polished", "carried", "polished"]
+__all__ = ["Polished", "can_be_polished", "carried", "polished", "wide_layer"]
 
 # Points for each column of the least-squares problem; more where fewer let the residual grow between them.
 POINTS, MOST_POINTS, MOST_ROWS = 6, 12, 9600
@@ -120,7 +120,7 @@ def polished(piece: Piece, like: ForwardObjective, columns: int, generator: torc
     trained = deepcopy(piece.network)
     assert isinstance(trained, MLP)
     trained.requires_grad_(False)
-    wide = _wide(piece, max(columns // trained.outputs, 1), generator)
+    wide = wide_layer(piece, max(columns // trained.outputs, 1), generator)
     result = Piece(piece.ansatz, Sum([trained, wide]))
     objective = _objective(result, like)
     columns = len(objective.parameters())
@@ -170,7 +170,7 @@ def carried(piece: Piece, window: Window, error: Trace, columns: int, generator:
     ansatz, former = piece.ansatz, piece.ansatz.trace
     trained = window.piece.network
     assert isinstance(trained, MLP)
-    wide = _wide(Piece(ansatz, trained), max(columns // trained.outputs, 1), generator)
+    wide = wide_layer(Piece(ansatz, trained), max(columns // trained.outputs, 1), generator)
     frozen = deepcopy(piece.network).requires_grad_(False)
     assert isinstance(frozen, (MLP, Sum))
     both = Sum([*(frozen if isinstance(frozen, Sum) else [frozen]), wide])
@@ -211,7 +211,7 @@ def _objective(piece: Piece, like: ForwardObjective) -> ForwardObjective:
     return objective
 
 
-def _wide(piece: Piece, count: int, generator: torch.Generator) -> MLP:
+def wide_layer(piece: Piece, count: int, generator: torch.Generator) -> MLP:
     """A network whose hidden layers are those of the piece and one more of `count` random sines; its output is zero.
 
     The weights of a unit are uniform and relative to the spread of each hidden unit over the window; its centre is the
