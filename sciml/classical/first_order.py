@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ __all__ = ["FirstOrderForm", "first_order_form", "initial_values"]
 
 
 Expr = Any  # a SymPy expression; the annotations of SymPy's methods forget that they return one
+Constants = Mapping[Any, Any]  # from symbols to numbers
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ class FirstOrderForm:
         return tuple(order for axis, order in enumerate(partial.orders) if axis != self.time)
 
 
-def first_order_form(problem: Problem, coordinate: str) -> FirstOrderForm:
+def first_order_form(problem: Problem, coordinate: str, constants: Constants | None = None) -> FirstOrderForm:
     """Solve the equations for the highest derivative of each unknown in a coordinate.
+
+    `constants` are the numbers that are put in for parameters, all those of the problem by default.
 
     Raises
     ------
@@ -58,7 +61,8 @@ def first_order_form(problem: Problem, coordinate: str) -> FirstOrderForm:
         do not determine them.
     """
     vocabulary, time = problem.vocabulary, problem.coordinates.index(coordinate)
-    residuals = [residual.xreplace(dict(problem.constants)) for residual in problem.residuals]
+    numbers = dict(problem.constants if constants is None else constants)
+    residuals = [residual.xreplace(numbers) for residual in problem.residuals]
     orders = {u: problem.order(u, coordinate) for u in problem.unknowns}
     for unknown, order in orders.items():
         if order == 0:
@@ -91,8 +95,10 @@ def first_order_form(problem: Problem, coordinate: str) -> FirstOrderForm:
     return FirstOrderForm(time, components, tuple(rates))
 
 
-def initial_values(problem: Problem, form: FirstOrderForm, place: float) -> tuple[Expr, ...]:
-    """Return the initial value of each component as a formula in the other coordinates.
+def initial_values(
+    problem: Problem, form: FirstOrderForm, place: float, constants: Constants | None = None
+) -> tuple[Expr, ...]:
+    """Return the initial value of each component as a formula in the other coordinates and what is no constant.
 
     The conditions at `place` may be linear combinations: values that are known are put into the others, with their
     space derivatives, until the rest can be solved together.
@@ -106,7 +112,8 @@ def initial_values(problem: Problem, form: FirstOrderForm, place: float) -> tupl
     moment = vocabulary.symbol(name)
     leaves = {component: sympy.Dummy(f"y{i}", real=True) for i, component in enumerate(form.components)}
     known: dict[Partial, Expr] = {}
-    pending = [(c, c.expression.xreplace(dict(problem.constants))) for c in conditions]
+    numbers = dict(problem.constants if constants is None else constants)
+    pending = [(c, c.expression.xreplace(numbers)) for c in conditions]
     while pending:
         rest = []
         for condition, expression in pending:
