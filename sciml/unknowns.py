@@ -14,13 +14,13 @@ from sympy.core.function import AppliedUndef
 from sciml.domain import Box
 from sciml.errors import ArgumentError, NotationError, closest
 from sciml.inference import Range, range_of
-from sciml.notation import Vocabulary, parse_expression
+from sciml.notation import At, Vocabulary, parse_expression
 
 if TYPE_CHECKING:
     from sciml.observations import Observations
     from sciml.problem import Problem
 
-__all__ = ["NOISE_MODELS", "Unknowns", "check_data", "noise_of", "unknowns_of"]
+__all__ = ["NOISE_MODELS", "Unknowns", "check_data", "moving_names", "noise_of", "unknowns_of"]
 
 NOISE_MODELS = ("additive", "multiplicative")
 
@@ -241,14 +241,19 @@ def _stranger(name: str, problems: Sequence[Problem], known: Sequence[str]) -> s
     )
 
 
+def moving_names(problem: Problem) -> set[str]:
+    """Return the parameters that move a side of the domain or the place of a condition."""
+    equalities = problem._equalities  # type: ignore[attr-defined]
+    nodes = {node for equality in equalities for node in equality.atoms(At)}
+    return _in_domain(problem) | {str(symbol) for node in nodes for symbol in node.free_symbols}
+
+
 def _appearing(problem: Problem) -> set[str]:
     """Return the names of parameters and functions that stand in the equations, the conditions or the domain."""
     expressions: list[sympy.Basic] = [*problem.residuals, *(c.expression for c in problem.conditions)]
     names = {str(symbol) for e in expressions for symbol in e.free_symbols}
     names |= {str(node.func) for e in expressions for node in e.atoms(AppliedUndef)}
-    # The places of the conditions, u(L, t), are numbers in `conditions` and formulas only where they were declared.
-    names |= {str(symbol) for equality in problem._equalities for symbol in equality.free_symbols}  # type: ignore[attr-defined]
-    return names | _in_domain(problem)
+    return names | moving_names(problem)
 
 
 def _in_domain(problem: Problem) -> set[str]:

@@ -11,7 +11,7 @@ from sciml import Problem
 from sciml.errors import ArgumentError
 from sciml.inference import Range
 from sciml.observations import Observations
-from sciml.unknowns import Unknowns, check_data, noise_of, unknowns_of
+from sciml.unknowns import Unknowns, check_data, moving_names, noise_of, unknowns_of
 
 
 def decay(**changes) -> Problem:
@@ -45,6 +45,11 @@ def test_numbers_in_equations_conditions_and_domain_are_found_in_the_order_asked
 def test_a_number_that_only_gives_a_place_is_found():
     problem = Problem("u'' = 1", ["u(0) = 0", "u(c) = 0"], {"x": (0, 2)}, {"c": 1.5}, time=None)
     assert list(unknowns_of(problem, "c").ranges) == ["c"]
+
+
+def test_numbers_that_move_sides_or_places_are_told_from_those_in_formulas():
+    problem = Problem("u'' = q", ["u(0) = a", "u(c) = b"], {"x": (0, "L")}, dict.fromkeys("qabcL", 1.0), time=None)
+    assert moving_names(problem) == {"c", "L"}
 
 
 def test_names_may_be_one_text_separated_by_commas():
