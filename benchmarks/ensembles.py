@@ -4,7 +4,8 @@
 
 The data are the Lorenz system (dt 0.01, 10 s, noise relative to the RMS of the centred states), derivatives by
 pysindy's smoothed finite differences, all monomials up to the degree; STLSQ with threshold 0.2. pysindy's members
-cost the same each, so a sample of them is timed and scaled. Everything runs on one thread; a ratio is the median of the rounds'.
+cost the same each, so a sample of them is timed and scaled. Everything runs on one thread; a ratio is the median of
+the rounds' ratios.
 """
 
 from __future__ import annotations
