@@ -158,4 +158,3 @@ def _former(start: Fit | str | Path) -> Fit:
     from sciml.fit import load_fit
 
     return load_fit(start)
-

@@ -119,9 +119,7 @@ class Experiment:
         """Return the same experiment with another network, its points apart."""
         other = object.__new__(Experiment)
         other.__dict__.update(self.__dict__, network=network)
-        other.places = [
-            _Place(p.names, p.group, p.places, p.weight, p.scales.clone(), p.blocks) for p in self.places
-        ]
+        other.places = [_Place(p.names, p.group, p.places, p.weight, p.scales.clone(), p.blocks) for p in self.places]
         return other
 
     def fresh(self, place: _Place, count: int) -> tuple[Block, ...]:
@@ -434,4 +432,3 @@ def _part(blocks: Sequence[Block], rows: slice | Tensor | None) -> tuple[Block, 
 
 def _rows(rows: Rows | None, name: str) -> slice | Tensor:
     return slice(None) if rows is None else rows[name]
-

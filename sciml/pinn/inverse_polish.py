@@ -1,14 +1,13 @@
-"""The last step of an identification: least squares on trained layers for state and unknowns together, and what follows
-from it for the noise and the uncertainty of what was found.
+"""The last step of an identification: least squares on trained layers for state, unknowns, noise and uncertainty.
 
 The hidden layers of each state network are kept and a wide layer of random sines is put on top of them
 (`sciml.pinn.polish`); its coefficients and the unknown quantities then minimise
 
     sum (state - data)^2 / sigma^2 + N mean(residual^2) / epsilon^2 + prior
 
-by Gauss-Newton. The problem is nearly linear, so its normal matrix gives the covariance. sigma follows from the data's
-misfit with the degrees of freedom that are left; epsilon is the residual that the state cannot avoid, so that the
-equations are as strict as the network can follow.
+by Gauss-Newton. The problem is nearly linear, so its normal matrix gives the covariance. sigma and epsilon, the noise
+and the residual that the networks cannot avoid, maximise the evidence (D. J. C. MacKay, doi:10.1162/neco.1992.4.3.415)
+of the linearised problem, in which the equations are a prior of the coefficients.
 """
 
 from __future__ import annotations
@@ -38,9 +37,8 @@ POINTS = 8
 MOST_POINTS = 24
 FRESH = 2048
 # Relative residual of the equations that counts like the noise, relative to the noise.
-LOOSEST, STRICTEST, STEP = 3.0, 1e-4, 3.0
-# The logarithm of the noise may rise by this when the equations become stricter.
-RISE = 0.02
+LOOSEST, STEP, POWERS = 10.0, 10**0.5, 10
+LEAST_PART = 1e-3
 LEAST = 1e-12
 FIXED_POINT = 4
 RIDGE = 1e-12
@@ -102,7 +100,7 @@ def identified(
     target = InverseObjective(experiments, quantities, dict(sizes), 1.0, objective.multiplicative)
     count = len(target.parameters())
     rows = POINTS * count // len(experiments)
-    settled, covariance, freedom, strictness = False, None, float(target.data), LOOSEST
+    settled, covariance, freedom, strictness = False, None, float(target.data), None
     for number in range(ROUNDS):
         target.draw(rows)
         target.resample(count=rows)
@@ -111,22 +109,21 @@ def identified(
         system = _System.of(target)
         if system is None:
             return None
-        choice = _choose(system, theta, sizes, noise, strictness if number else None)
-        found, covariance = choice.theta, choice.covariance
-        target.load(found)
-        target.sigma, target.tightness, freedom = choice.sigma, choice.tightness, choice.freedom
-        strictness = choice.strictness
+        choice = _choose(system, theta, sizes, noise, strictness)
+        covariance, freedom, strictness = choice.covariance, choice.freedom, choice.strictness
+        target.sigma, target.tightness = choice.sigma, choice.tightness
+        part = _descended(target, theta, choice.theta)
         evaluation = target.evaluation(target.fresh(count=FRESH))
-        if not evaluation.finite:
-            return None
+        if not evaluation.finite or part == 0:
+            break
         fresh, inside = target.equation_loss(evaluation.terms), target.equation_loss(target.evaluate().terms)
         if fresh > 4 * inside and rows < MOST_POINTS * count // len(experiments):
             rows *= 2
             continue
-        moved = (found - theta)[-quantities.count :]
+        moved = (choice.theta - theta)[-quantities.count :]
         spread = covariance.diagonal().clamp_min(0).sqrt()
-        size = found[-quantities.count :].abs()
-        settled = number > 0 and bool((moved.abs() <= SETTLED * spread + 1e-9 * size).all())
+        size = choice.theta[-quantities.count :].abs()
+        settled = number > 0 and part == 1 and bool((moved.abs() <= SETTLED * spread + 1e-9 * size).all())
         if settled:
             break
     evaluation = target.evaluation(target.fresh(count=FRESH))
@@ -160,6 +157,26 @@ class _Choice:
 
 @final
 @dataclass(frozen=True)
+class _Solved:
+    """A minimum.
+
+    Attributes
+    ----------
+    theta, covariance : parameters, and the covariance of the quantities.
+    used : how many numbers the data determine.
+    misfits : root mean squares by observed name.
+    rest : what equations and volumes add to minus twice the logarithm of the evidence.
+    """
+
+    theta: Tensor
+    covariance: Tensor
+    used: float
+    misfits: dict[str, float]
+    rest: float
+
+
+@final
+@dataclass(frozen=True)
 class _System:
     """The linearised problem: data rows by observed name, rows of everything else compressed to a triangle.
 
@@ -177,7 +194,12 @@ class _System:
     def of(cls, objective: InverseObjective) -> _System | None:
         """Linearise."""
         theta = objective.parameters()
-        keys = {name: key for e in objective.experiments for m in e.measured for name, key in zip(m.names, m.keys)}
+        keys = {
+            name: key
+            for e in objective.experiments
+            for m in e.measured
+            for name, key in zip(m.names, m.keys, strict=True)
+        }
         data: dict[str, list[tuple[Tensor, Tensor]]] = {}
         matrices, vectors, priors, prior_right = [], [], [], []
         sizes = objective.sizes()
@@ -209,22 +231,31 @@ class _System:
             objective.quantities.count,
         )
 
-    def solve(self, sigma: Mapping[str, float], tightness: float) -> tuple[Tensor, Tensor, float, dict[str, float]]:
-        """Return the minimum, the covariance of the quantities, the data's effective number, misfits by name."""
+    def solve(self, sigma: Mapping[str, float], tightness: float) -> _Solved:
+        """Return the minimum for these standard deviations."""
         rows = [matrix / sigma[key] for key, (matrix, _) in self.data.items()]
         right = [r / sigma[key] for key, (_, r) in self.data.items()]
-        stacked = torch.cat([*rows, self.triangle / tightness, self.priors])
-        vector = torch.cat([*right, self.right / tightness, self.prior_right])
-        size = stacked.norm(dim=0).clamp_min(torch.finfo(stacked.dtype).tiny)
-        triangle, rotated = _compressed(stacked / size, vector, RIDGE)
-        found = torch.linalg.solve_triangular(triangle, rotated[:, None], upper=True)[:, 0] / size
-        eye = torch.eye(self.quantities, dtype=stacked.dtype, device=stacked.device)
-        corner = torch.linalg.solve_triangular(triangle[-self.quantities :, -self.quantities :], eye, upper=True)
+        count = self.triangle.shape[1]
+        size = torch.cat([*rows, self.triangle]).norm(dim=0).clamp_min(torch.finfo(self.triangle.dtype).tiny)
+        before, still = _compressed(
+            torch.cat([self.triangle / tightness, self.priors]) / size,
+            torch.cat([self.right / tightness, self.prior_right]),
+            RIDGE,
+        )
+        after, rotated = _compressed(torch.cat([*(r / size for r in rows), before]), torch.cat([*right, still]))
+        found = torch.linalg.solve_triangular(after, rotated[:, None], upper=True)[:, 0]
+        eye = torch.eye(self.quantities, dtype=size.dtype, device=size.device)
+        corner = torch.linalg.solve_triangular(after[-self.quantities :, -self.quantities :], eye, upper=True)
         last = size[-self.quantities :]
-        covariance = corner @ corner.T / last[:, None] / last
-        leverage = torch.linalg.solve_triangular(triangle.T, (torch.cat(rows) / size).T, upper=False)
+        leverage = torch.linalg.solve_triangular(after.T, (torch.cat(rows) / size).T, upper=False)
+        squares = float((before @ found - still).square().sum())
+        occam = 2 * float((after.diagonal().abs().log() - before.diagonal().abs().log()).sum())
+        assert count == len(found)
+        found = found / size
         misfits = {key: float((m @ found - r).square().mean().sqrt()) for key, (m, r) in self.data.items()}
-        return found, covariance, float(leverage.square().sum()), misfits
+        return _Solved(
+            found, corner @ corner.T / last[:, None] / last, float(leverage.square().sum()), misfits, squares + occam
+        )
 
     @property
     def count(self) -> int:
@@ -235,39 +266,65 @@ class _System:
 def _choose(
     system: _System, theta: Tensor, sizes: Mapping[str, float], noise: Mapping[str, float] | None, first: float | None
 ) -> _Choice:
-    """Return the minimum for the strictest equations that the data bear.
+    """Return the minimum for the noise and the strictness of the equations of largest evidence.
 
-    The strictness is the tightness relative to sigma. While the equations hold for the true state the variance of the
-    noise, with the degrees of freedom taken into account, does not depend on it; where the network cannot follow them
-    it grows.
+    The equations are a normal prior of the coefficients; integrating these out, minus twice the logarithm of the
+    likelihood of the data is N log sigma^2 + chi^2 + (the equations' part) + log det A - log det A_prior.
     """
-    best: _Choice | None = None
-    least = math.inf
     known = None if noise is None else {key: noise[key] / sizes[key] for key in noise}
-    sigma = known or {key: max(float((m @ theta - r).square().mean().sqrt()), LEAST) for key, (m, r) in system.data.items()}
-    strictness = LOOSEST if first is None else min(LOOSEST, first * STEP**2)
-    while strictness >= STRICTEST:
+    start = {k: max(float((m @ theta - r).square().mean().sqrt()), LEAST) for k, (m, r) in system.data.items()}
+    tried: dict[int, tuple[float, _Choice]] = {}
+
+    def at(power: int) -> float:
+        if power in tried:
+            return tried[power][0]
+        near = min(tried, key=lambda other: abs(other - power), default=None)
+        sigma = {k: v / sizes[k] for k, v in tried[near][1].sigma.items()} if near is not None else start
+        sigma = sigma if known is None else known
+        strictness = LOOSEST * STEP**-power
         for _ in range(1 if known else FIXED_POINT):
-            tightness = strictness * min(sigma.values())
-            found, covariance, used, misfits = system.solve(sigma, tightness)
-            freedom = max(system.count - used, 1.0)
-            if known is None:
-                now = {key: max(v * math.sqrt(system.count / freedom), LEAST) for key, v in misfits.items()}
-                close = all(abs(now[key] - sigma[key]) <= 0.02 * sigma[key] for key in now)
-                sigma = now
-                if close:
-                    break
-        misfit = sum(
-            len(system.data[key][1]) * math.log(max(v * math.sqrt(system.count / freedom), LEAST)) for key, v in misfits.items()
-        ) / system.count
-        if best is not None and misfit > least + RISE:
-            break
-        least = min(least, misfit)
-        units = {key: value * sizes[key] for key, value in sigma.items()}
-        best = _Choice(found, covariance, units, tightness, freedom, strictness)
-        strictness /= STEP
-    assert best is not None
-    return best
+            used_sigma, tightness = sigma, strictness * min(sigma.values())
+            solved = system.solve(used_sigma, tightness)
+            freedom = max(system.count - solved.used, 1.0)
+            if known is not None:
+                break
+            free = math.sqrt(system.count / freedom)
+            sigma = {key: max(v * free, LEAST) for key, v in solved.misfits.items()}
+            if all(abs(sigma[key] - used_sigma[key]) <= 0.02 * sigma[key] for key in sigma):
+                break
+        evidence = solved.rest
+        for key, (_, r) in system.data.items():
+            ratio = solved.misfits[key] / used_sigma[key]
+            evidence += len(r) * (2 * math.log(used_sigma[key]) + ratio**2)
+        units = {key: value * sizes[key] for key, value in used_sigma.items()}
+        choice = _Choice(solved.theta, solved.covariance, units, tightness, freedom, strictness)
+        tried[power] = evidence, choice
+        return evidence
+
+    if first is None:
+        power = min(range(0, POWERS + 1, 2), key=at)
+    else:
+        power = round(math.log(LOOSEST / first) / math.log(STEP))
+    while True:
+        around = [k for k in (power - 1, power, power + 1) if 0 <= k <= POWERS]
+        better = min(around, key=at)
+        if better == power:
+            return tried[power][1]
+        power = better
+
+
+def _descended(objective: InverseObjective, theta: Tensor, found: Tensor) -> float:
+    """Go from theta towards the minimum of the linearised problem as far as the loss falls; return the part gone."""
+    objective.load(theta)
+    before, part = objective.evaluate().loss, 1.0
+    while part > LEAST_PART:
+        objective.load(theta + part * (found - theta))
+        loss = objective.evaluate().loss
+        if loss <= before * (1 + 1e-9):
+            return part
+        part /= 2
+    objective.load(theta)
+    return 0.0
 
 
 def _compressed(matrix: Tensor, vector: Tensor, ridge: float = 0.0) -> tuple[Tensor, Tensor]:

@@ -31,8 +31,7 @@ READY = 3e-3
 # A correction is tried again when this part of the steps so far has been added.
 PAUSE = 0.5
 FIRST_STEPS = 45
-# With noise the equations become stricter than the data by this.
-STRICTER = 0.1
+STRICTEST = 1e-4
 SMALL_PRIOR = 1e-3
 AGREED = 0.1
 
@@ -127,9 +126,11 @@ class Search:
                 return
             stale = stale + 1 if evaluation.loss > 0.5 * record else 0
             record = min(record, evaluation.loss)
-            if stale >= 2 and self._level + 1 < len(self._levels):
-                self._level, stale = self._level + 1, 0
-            self._strict(equations)
+            if stale >= 2:
+                # What keeps the loss from falling is noise, or data that pull harder than the equations.
+                self._level, stale = min(self._level + 1, len(self._levels) - 1), 0
+                objective.tightness = max(0.5 * objective.tightness, STRICTEST)
+                record = math.inf
             objective.resample(count=self._levels[self._level])
             self._optimizer.points_changed()
             self._train(plan.periods[self._level])
@@ -153,17 +154,6 @@ class Search:
             if step.finished is not None or not step.evaluation.finite:
                 self._optimizer.reset()
                 return
-
-    def _strict(self, equations: float) -> None:
-        """When the misfit is noise, the equations decide: they count as much as they can be met."""
-        objective = self.objective
-        misfits = objective.misfits()
-        sigma = dict(self.noise) if self.noise is not None else misfits
-        if not all(misfits[key] <= objective.sigma[key] for key in misfits) or equations > READY:
-            return
-        level = min(objective.tightness, max(STRICTER * math.sqrt(equations), 1e-5))
-        relative = max(sigma[key] / objective.sigma[key] for key in sigma)
-        objective.tightness = max(level, 0.1 * relative)
 
     def _correct(self) -> bool:
         """Try a correction; whether it is usable."""

@@ -84,7 +84,8 @@ def prepared(
         ansatz = build_ansatz(problem, **keywords)
         if ansatz.layers:
             # A layer's width depends on what may be unknown.
-            keywords["softened"] = sorted({*keywords["softened"], *(c.name for c in ansatz.hard if c.kind == "initial")})
+            initial = (c.name for c in ansatz.hard if c.kind == "initial")
+            keywords["softened"] = sorted({*keywords["softened"], *initial})
             ansatz = build_ansatz(problem, **keywords)
         inputs, outputs = len(ansatz.inputs), len(ansatz.fields)
         net = MLP(
@@ -142,12 +143,10 @@ def _measured(experiment: Experiment, own: Observations, like: torch.Tensor) -> 
         partials = [experiment.problem.vocabulary.parse_partial(name) for name in names]
         field = Field(experiment.ansatz, partials)
         points = torch.as_tensor(own.points[there], dtype=like.dtype, device=like.device)
-        values = np.stack([own.values[name][there] for name in names])
+        values = torch.as_tensor(np.stack([own.values[name][there] for name in names])).to(like)
         terms = [f"{experiment.label}data {name}" for name in names]
         block = field.block(points)
-        found.append(
-            Measured(partials, terms, names, field, block, torch.as_tensor(values, dtype=like.dtype, device=like.device))
-        )
+        found.append(Measured(partials, terms, names, field, block, values))
     return found
 
 

@@ -63,8 +63,9 @@ class ParametricGroup:
             for axis, argument in enumerate(words.functions[leaf.function]):
                 if argument in words.unknowns:
                     wanted.add(Leaf(leaf.function, raised(leaf.orders, axis)))
-        self._indices: dict[str, list[Index]] = {n: closed(list(wanted), n) for n in names if any(
-            leaf.function == n for leaf in wanted)}
+        self._indices: dict[str, list[Index]] = {
+            n: closed(list(wanted), n) for n in names if any(leaf.function == n for leaf in wanted)
+        }
         self._leaves = [Leaf(n, index) for n, indices in self._indices.items() for index in indices]
         extra = {u for leaf in wanted for u in words.functions[leaf.function] if u in words.unknowns}
         zero = (0,) * problem.domain.dimension

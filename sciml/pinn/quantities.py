@@ -30,7 +30,9 @@ class Leaf(NamedTuple):
     orders: Index
 
 
-def leaves_of(expressions: Sequence[sympy.Expr], vocabulary: Vocabulary, names: Sequence[str]) -> dict[Leaf, sympy.Expr]:
+def leaves_of(
+    expressions: Sequence[sympy.Expr], vocabulary: Vocabulary, names: Sequence[str]
+) -> dict[Leaf, sympy.Expr]:
     """Return all derivatives of the named functions that occur, with the expressions that they are."""
     found: dict[Leaf, sympy.Expr] = {}
     bare = {name: vocabulary.function(name) for name in names}
@@ -46,9 +48,7 @@ def leaves_of(expressions: Sequence[sympy.Expr], vocabulary: Vocabulary, names: 
     return found
 
 
-def function_network(
-    lower: Sequence[float], upper: Sequence[float], generator: torch.Generator, like: Tensor
-) -> MLP:
+def function_network(lower: Sequence[float], upper: Sequence[float], generator: torch.Generator, like: Tensor) -> MLP:
     """Return an MLP of one layer of fixed random sines whose last layer is trained, and is zero.
 
     With independent normal weights of the last layer it is a sample of a Gaussian process with a Matern-like kernel
