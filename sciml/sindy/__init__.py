@@ -1,5 +1,6 @@
 """Discovery of equations from data: the law behind trajectories and fields, with how sure it is."""
 
+from sciml.sindy.discover import discover
 from sciml.sindy.discovery import Alternative, Discovery, load_discovery
 from sciml.sindy.libraries import (
     ExponentialLibrary,
@@ -21,5 +22,6 @@ __all__ = [
     "RationalLibrary",
     "Simulation",
     "TrigonometricLibrary",
+    "discover",
     "load_discovery",
 ]

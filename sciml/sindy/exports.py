@@ -40,8 +40,7 @@ def equation_text(left: str, terms: Mapping[str, float], digits: int = DIGITS) -
     "x' = 2.5 - 10*x"
     """
     text = ""
-    # A constant reads best in front.
-    for term, value in sorted(terms.items(), key=lambda item: item[0] != "1"):
+    for term, value in terms.items():
         sign = ("-" if value < 0 else "") if not text else (" - " if value < 0 else " + ")
         number = f"{abs(value):.{digits}g}"
         if term == "1":

@@ -1,0 +1,209 @@
+"""The comparison of models: fits from several starts, all supports that they passed, and the winner's neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+from scipy.linalg import LinAlgError
+
+from sciml.sindy.defects import Covariance
+from sciml.sindy.refinement import HOLDS, Estimate, System, criterion, linearise, refine, spread_out
+from sciml.sindy.selection import Factor, likelihood, path
+
+__all__ = ["Model", "Pool", "neighbourhood", "starting_supports"]
+
+TIGHT = 0.03
+FINALISTS = 5
+NEIGHBOURS = 8
+ROUNDS = 3
+# A move that the linearised problem puts further behind than this is not worth a fit of its own.
+HOPELESS = 14.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A support with its fit and its criterion."""
+
+    estimate: Estimate
+    criterion: float
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """The support as a tuple."""
+        return tuple(int(k) for k in self.estimate.support)
+
+
+def starting_supports(system: System, x: np.ndarray, groups: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Return supports from least squares on smoothed states, one for each group of terms (bool [p]).
+
+    Equation by equation: the best model of each size up to twelve terms, of these the one that
+    n log RSS + penalties prefers.
+    """
+    p, d = system.shape
+    z = np.concatenate([x, system.inputs], axis=1)
+    defects = system.defects
+    features = defects.integrals(system.basis.values(z))
+    targets = defects.differences(x)
+    if system.known is not None and system.fixed is not None:
+        targets = targets - defects.integrals(system.known.values(z) @ system.fixed)
+    triangle = np.linalg.qr(np.column_stack([features, targets]), mode="r")
+    matrix, rights = triangle[:, :p], triangle[:, p:]
+    n = len(features)
+    found: dict[tuple[int, ...], None] = {}
+    for group in groups:
+        chosen: list[int] = []
+        for i in range(d):
+            norms = np.linalg.norm(matrix, axis=0)
+            norms = np.where(norms > 0, norms, 1.0)
+            factor = Factor(matrix / norms, rights[:, i], 0.0, norms, n)
+            penalty, best = system.penalty[:, i], (np.inf, np.zeros(0, dtype=int))
+            for support in path(factor, penalty, group & system.allowed[:, i]):
+                score = n * np.log(max(factor.solve(support)[1], 1e-28 * n) / n) + penalty[support].sum()
+                best = min(best, (float(score), support), key=lambda pair: pair[0])
+            chosen += [int(k) * d + i for k in best[1]]
+        found.setdefault(tuple(sorted(chosen)))
+    return [np.array(key, dtype=int) for key in found]
+
+
+def coefficients_of(system: System, x: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """Return coefficients [p, d] by plain least squares at states x."""
+    p, d = system.shape
+    z = np.concatenate([x, system.inputs], axis=1)
+    features = system.defects.integrals(system.basis.values(z))
+    targets = system.defects.differences(x)
+    if system.known is not None and system.fixed is not None:
+        targets = targets - system.defects.integrals(system.known.values(z) @ system.fixed)
+    result = np.zeros((p, d))
+    for i in range(d):
+        terms = support[support % d == i] // d
+        if len(terms):
+            result[terms, i] = np.linalg.lstsq(features[:, terms], targets[:, i], rcond=None)[0]
+    return result
+
+
+def neighbourhood(system: System, estimate: Estimate) -> tuple[Factor, np.ndarray, np.ndarray]:
+    """Return the whitened problem of all terms at an estimate: its factor, the offered flat indices, the support's place."""
+    d = system.shape[1]
+    lin = linearise(system, estimate.x, estimate.coefficients, estimate.noise)
+    size = np.sqrt(np.mean(system.defects.differences(estimate.x) ** 2, axis=0)) + 1e-300
+    cov = Covariance(lin.band, (estimate.error * size) ** 2 + lin.doubt)
+    offered = np.flatnonzero(system.allowed.ravel())
+    matrix = cov.whiten(spread_out(lin.features, offered // d, offered % d, d))
+    factor = Factor.of(matrix, cov.whiten(lin.target.ravel()))
+    return factor, offered, np.searchsorted(offered, estimate.support)
+
+
+@final
+class Pool:
+    """Models of one system under comparison."""
+
+    def __init__(self, system: System, x: np.ndarray, noise: np.ndarray, report: Callable[[str], None]) -> None:
+        self.system, self.x, self.noise, self.report = system, x, noise, report
+        self.models: dict[tuple[int, ...], Model | None] = {}
+        self.passed: dict[tuple[int, ...], None] = {}
+
+    @property
+    def ranked(self) -> list[Model]:
+        """The models that could be fitted, best first."""
+        return sorted((m for m in self.models.values() if m is not None), key=lambda m: m.criterion)
+
+    def explore(self, supports: Iterable[np.ndarray]) -> None:
+        """Fit with selection from each of the supports."""
+        rest = set(self.passed)
+        for support in supports:
+            begin = Estimate(self.x, coefficients_of(self.system, self.x, support), support, 0.3, self.noise)
+            reached = set(rest)
+            end = refine(self.system, begin, select=True, stop=lambda key, error: key in reached)  # noqa: B023
+            if end is None:
+                continue
+            self.report(f"start of {len(support)} terms: {len(end.support)} terms, model error {end.error:.1e}")
+            self.passed.update(dict.fromkeys(end.visited))
+            if tuple(end.support) not in reached:
+                self.settle(end)
+            rest.add(tuple(int(k) for k in end.support))
+
+    def settle(self, begin: Estimate, *, most: int = 25) -> Model | None:
+        """Fit a fixed support tightly and enter it into the pool."""
+        key = tuple(int(k) for k in begin.support)
+        if key in self.models:
+            return self.models[key]
+        end = refine(self.system, begin, select=False, tolerance=TIGHT, most=most)
+        model = None
+        if end is not None:
+            value = criterion(self.system, end)
+            model = Model(end, value) if np.isfinite(value) else None
+        self.models[key] = model
+        return model
+
+    def compare(self) -> None:
+        """Fit the best of the passed supports, then the winner's neighbours until none is better."""
+        for round_ in range(ROUNDS):
+            ranked = self.ranked
+            if not ranked:
+                return
+            winner = ranked[0]
+            try:
+                factor, offered, place = neighbourhood(self.system, winner.estimate)
+            except LinAlgError:
+                return
+            penalty = self.system.penalty.ravel()[offered]
+            candidates = self._moves(factor, penalty, offered, place)
+            if round_ == 0:
+                candidates += self._others(factor, penalty, offered, winner)
+            for gap, key in sorted(candidates)[: NEIGHBOURS + (FINALISTS if round_ == 0 else 0)]:
+                if gap > HOPELESS:
+                    break
+                if key not in self.models:
+                    self._try(winner, factor, offered, np.array(key, dtype=int))
+            if self.ranked[0].key == winner.key:
+                return
+
+    def _moves(
+        self, factor: Factor, penalty: np.ndarray, offered: np.ndarray, place: np.ndarray
+    ) -> list[tuple[float, tuple[int, ...]]]:
+        """Return the best single moves with the gaps that the linearised problem gives them."""
+        rss, added, removed, swapped = factor.moves(place)
+        now, own = float(likelihood(rss, factor.n)), penalty[place]
+        found: list[tuple[float, tuple[int, ...]]] = []
+        grown = likelihood(added, factor.n) + penalty - now
+        for j in np.argsort(grown)[:NEIGHBOURS]:
+            found.append((float(grown[j]), _key(offered, np.append(place, j))))
+        if len(place):
+            shrunk = likelihood(removed, factor.n) - own - now
+            for k in np.argsort(shrunk)[:NEIGHBOURS]:
+                found.append((float(shrunk[k]), _key(offered, np.delete(place, k))))
+            changed = likelihood(swapped, factor.n) - own[:, None] + penalty - now
+            for flat in np.argsort(changed.ravel())[:NEIGHBOURS]:
+                k, j = np.unravel_index(flat, changed.shape)
+                found.append((float(changed[k, j]), _key(offered, np.append(np.delete(place, k), j))))
+        return [(gap, key) for gap, key in found if np.isfinite(gap) and key not in self.models]
+
+    def _others(
+        self, factor: Factor, penalty: np.ndarray, offered: np.ndarray, winner: Model
+    ) -> list[tuple[float, tuple[int, ...]]]:
+        """Return the passed supports that are not fitted yet, with their gaps in the winner's linearised problem."""
+        own = np.searchsorted(offered, winner.estimate.support)
+        base = float(likelihood(factor.solve(own)[1], factor.n)) + penalty[own].sum()
+        found = []
+        for key in self.passed:
+            if key not in self.models:
+                place = np.searchsorted(offered, np.array(key, dtype=int))
+                gap = float(likelihood(factor.solve(place)[1], factor.n)) + penalty[place].sum() - base
+                found.append((float(gap), key))
+        return sorted(found)[:FINALISTS]
+
+    def _try(self, winner: Model, factor: Factor, offered: np.ndarray, support: np.ndarray) -> None:
+        p, d = self.system.shape
+        coefficients = np.zeros((p, d))
+        coefficients.ravel()[support] = factor.solve(np.searchsorted(offered, support))[0]
+        error = min(max(winner.estimate.error, HOLDS), 0.1)
+        begin = replace(winner.estimate, coefficients=coefficients, support=support, error=error, visited=())
+        self.settle(begin)
+
+
+def _key(offered: np.ndarray, place: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(k) for k in np.sort(offered[place]))

@@ -1,0 +1,176 @@
+"""Selection of terms: which columns of a least-squares problem are worth their description.
+
+The problem is given by its triangular factor, so that every candidate move costs a few products with a small matrix.
+The criterion of a support S with residual sum of squares RSS(S) is
+
+    L(RSS) + sum of the penalties of its terms,    L = RSS below n, n log(RSS / n) + n above,
+
+the likelihood of n whitened residuals, which grows only like a logarithm where the model or the noise level is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+__all__ = ["Factor", "likelihood", "path", "search"]
+
+MOST_MOVES = 60
+
+
+def likelihood(rss: np.ndarray | float, n: float) -> np.ndarray:
+    """Return L(RSS)."""
+    rss = np.maximum(rss, 1e-300)
+    return np.where(rss < n, rss, n * np.log(np.maximum(rss, n) / n) + n)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A least-squares problem after QR.
+
+    Attributes
+    ----------
+    columns : [q, P], R or any matrix with the same Gram matrix, columns of norm one.
+    target : [q], the right-hand side in the same coordinates.
+    rest : the part of its square that no column reaches.
+    norms : [P], what the columns were divided by.
+    n : number of equations.
+    """
+
+    columns: np.ndarray
+    target: np.ndarray
+    rest: float
+    norms: np.ndarray
+    n: int
+
+    @classmethod
+    def of(cls, matrix: np.ndarray, target: np.ndarray) -> Factor:
+        """Factor a matrix [n, P] and its right-hand side [n]."""
+        n, count = matrix.shape
+        if n <= count + 1:
+            triangle, right, rest = matrix, target, 0.0
+        else:
+            triangle = np.linalg.qr(np.column_stack([matrix, target]), mode="r")
+            triangle, right, rest = (
+                triangle[:count, :count],
+                triangle[:count, count],
+                float(triangle[count, count] ** 2),
+            )
+        norms = np.linalg.norm(triangle, axis=0)
+        norms = np.where(norms > 0, norms, 1.0)
+        return cls(triangle / norms, right, rest, norms, n)
+
+    def solve(self, support: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the coefficients on a support (indices) and the residual sum of squares."""
+        if not len(support):
+            return np.zeros(0), self.rest + float(self.target @ self.target)
+        q, r = np.linalg.qr(self.columns[:, support])
+        projected = q.T @ self.target
+        residual = self.target - q @ projected
+        return _back(r, projected) / self.norms[support], self.rest + float(residual @ residual)
+
+    def moves(self, support: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+        """Return RSS of a support, and after every single move.
+
+        Returns
+        -------
+        rss : of the support
+        added : [P], with one more column (infinite for those in the support and for dependent ones)
+        removed : [s], without one of its columns
+        swapped : [s, P], with a column in the place of one of its own
+        """
+        size, count = len(support), self.columns.shape[1]
+        blocked = np.zeros(count, dtype=bool)
+        blocked[support] = True
+        if size:
+            q, r = np.linalg.qr(self.columns[:, support])
+            shadow = q.T @ self.columns
+            residual = self.target - q @ (q.T @ self.target)
+            left = self.columns - q @ shadow
+            # Row k of R^-T: the direction that only column k of the support has, as coefficients of q.
+            own = np.linalg.pinv(r) if np.min(np.abs(np.diag(r))) < 1e-12 else np.linalg.inv(r)
+            own /= np.linalg.norm(own, axis=1, keepdims=True)
+            parts = own @ shadow
+            along = own @ (q.T @ self.target)
+        else:
+            residual, left = self.target, self.columns
+            parts, along = np.zeros((0, count)), np.zeros(0)
+        rss = self.rest + float(residual @ residual)
+        slope, length = left.T @ residual, np.einsum("ij,ij->j", left, left)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            added = np.where(blocked | (length < 1e-12), np.inf, rss - slope**2 / length)
+            removed = rss + along**2
+            height = length + parts**2
+            swapped = removed[:, None] - (slope + along[:, None] * parts) ** 2 / height
+        swapped[:, blocked] = np.inf
+        swapped[height < 1e-12] = np.inf
+        return rss, np.maximum(added, self.rest), removed, np.maximum(swapped, self.rest)
+
+
+def _back(r: np.ndarray, right: np.ndarray) -> np.ndarray:
+    from scipy.linalg import solve_triangular
+
+    diagonal = np.abs(np.diag(r))
+    if diagonal.min() < 1e-13 * diagonal.max():
+        return np.linalg.lstsq(r, right, rcond=1e-13)[0]
+    return solve_triangular(r, right, check_finite=False)
+
+
+def search(factor: Factor, penalty: np.ndarray, support: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Return a support from which no single addition, removal or swap lowers the criterion.
+
+    Parameters
+    ----------
+    factor : the problem, with P columns
+    penalty : [P], of the terms
+    support : indices where the search starts
+    allowed : bool [P], which columns may enter.
+    """
+    support = np.asarray(support, dtype=int)
+    barred = np.where(allowed, 0.0, np.inf)
+    for _ in range(MOST_MOVES):
+        rss, added, removed, swapped = factor.moves(support)
+        own = penalty[support]
+        now = float(likelihood(rss, factor.n))
+        grown = likelihood(added, factor.n) + penalty + barred - now
+        choices = [(float(grown.min(initial=np.inf)), "add")]
+        if len(support):
+            shrunk = likelihood(removed, factor.n) - own - now
+            changed = likelihood(swapped, factor.n) - own[:, None] + penalty + barred - now
+            choices += [(float(shrunk.min()), "remove"), (float(changed.min()), "swap")]
+        gain, move = min(choices)
+        if not gain < -1e-9:
+            break
+        if move == "add":
+            support = np.append(support, int(np.argmin(grown)))
+        elif move == "remove":
+            support = np.delete(support, int(np.argmin(shrunk)))
+        else:
+            out, new = np.unravel_index(int(np.argmin(changed)), changed.shape)
+            support = np.append(np.delete(support, out), int(new))
+    return np.sort(support)
+
+
+def path(factor: Factor, penalty: np.ndarray, allowed: np.ndarray, most: int = 12) -> list[np.ndarray]:
+    """Return a good support of each size from zero on: forward steps, each followed by swaps."""
+    support = np.zeros(0, dtype=int)
+    found = [support]
+    barred = np.where(allowed, 0.0, np.inf)
+    for _ in range(min(most, int(allowed.sum()), factor.n - 2)):
+        _, added, _, _ = factor.moves(support)
+        added = added + barred
+        if not np.isfinite(added.min()):
+            break
+        support = np.append(support, int(np.argmin(added)))
+        for _ in range(10):
+            rss, _, _, swapped = factor.moves(support)
+            swapped = swapped + barred
+            out, new = np.unravel_index(int(np.argmin(swapped)), swapped.shape)
+            if not swapped[out, new] < rss * (1 - 1e-9):
+                break
+            support = np.append(np.delete(support, out), int(new))
+        found.append(np.sort(support))
+    return found

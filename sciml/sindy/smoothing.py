@@ -1,0 +1,88 @@
+"""Smoothing of records without anything to choose: third-order Whittaker with its penalty by marginal likelihood.
+
+The smooth x of samples y with noise variances sigma^2 v minimises sum (y - x)^2 / v + lam sum (x''')^2, the third
+derivatives by divided differences. As the mean of a Gaussian process with x''' white, its penalty lam and sigma follow
+from the likelihood of the data (Whittaker 1923, doi:10.1017/S0013091500077853; Wahba 1985, doi:10.1214/aos/1176349743).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from scipy.linalg import cholesky_banded, lapack
+
+__all__ = ["Smooth", "differences", "smooth"]
+
+ORDER = 3
+# Half-decades of the penalty in units of the (median) time step.
+PENALTIES = 10.0 ** np.arange(-3.0, 13.01, 0.5)
+
+
+@final
+@dataclass(frozen=True)
+class Smooth:
+    """A smoothed column.
+
+    Attributes
+    ----------
+    values : [N]
+    noise : standard deviation of the samples.
+    penalty : lam.
+    """
+
+    values: np.ndarray
+    noise: float
+    penalty: float
+
+
+def differences(times: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return third derivatives as rows of four weights [M, 4] at nodes first[M] + (0, 1, 2, 3).
+
+    Each row is multiplied by the root of its length in time, so that sums of squares stand for integrals. `bounds` are
+    the first nodes of the records and N; no row crosses them.
+    """
+    first = np.concatenate([np.arange(a, b - ORDER) for a, b in zip(bounds[:-1], bounds[1:], strict=True)])
+    nodes = times[first[:, None] + np.arange(ORDER + 1)]
+    gaps = nodes[:, :, None] - nodes[:, None, :]
+    gaps[:, np.arange(ORDER + 1), np.arange(ORDER + 1)] = 1.0
+    length = (nodes[:, -1] - nodes[:, 0]) / ORDER
+    return first, 6.0 / gaps.prod(axis=2) * np.sqrt(length)[:, None]
+
+
+def smooth(values: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.ndarray, records: int) -> Smooth:
+    """Smooth one column.
+
+    Parameters
+    ----------
+    values : [N], finite where used
+    used : bool [N], which samples count
+    first, rows : of `differences`
+    records : how many of them there are.
+    """
+    count, m = len(values), int(used.sum())
+    weights = used.astype(np.float64)
+    y = np.where(used, values, 0.0)
+    gram = np.zeros((ORDER + 1, count))
+    for a in range(ORDER + 1):
+        for b in range(a, ORDER + 1):
+            np.add.at(gram[b - a], first + a, rows[:, a] * rows[:, b])
+    freedom = max(m - ORDER * records, 1)
+    size = float(np.mean(y[used] ** 2)) if m else 1.0
+    best: tuple[float, float, np.ndarray, float] | None = None
+    for penalty in PENALTIES:
+        band = penalty * gram
+        band[0] += weights
+        try:
+            factor = cholesky_banded(band, lower=True, overwrite_ab=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            continue
+        x, _ = lapack.dpbtrs(factor, y, lower=1)
+        variance = max(float(y @ (y - weights * x)) / freedom, 1e-30 * size)
+        score = freedom * np.log(variance) + 2 * np.sum(np.log(factor[0])) - len(first) * np.log(penalty)
+        if best is None or score < best[0]:
+            best = (float(score), float(penalty), x, variance)
+    if best is None:
+        return Smooth(np.interp(np.arange(count), np.flatnonzero(used), values[used]), np.sqrt(size), float("nan"))
+    return Smooth(best[2], float(np.sqrt(best[3])), best[1])

@@ -1,0 +1,71 @@
+"""Whether a law is to be trusted: does it explain the data, and do the data determine it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sciml.sindy.refinement import HOLDS
+
+if TYPE_CHECKING:
+    from sciml.sindy.libraries import Library
+    from sciml.sindy.pooling import Pool
+    from sciml.sindy.request import Request
+    from sciml.sindy.samples import Samples
+
+__all__ = ["diagnose"]
+
+# The winner must have more than half of the weight of all models.
+LEAST_WEIGHT = 0.5
+# Noise above this part of a state's own variation leaves nothing to explain.
+MOST_NOISE = 0.7
+LEAST_SAMPLES = 40
+
+
+def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, weights: np.ndarray) -> dict[str, Any]:
+    """Return the diagnostics of a discovery, with `trusted` and `reason`."""
+    record = request.trajectories
+    winner = pool.ranked[0].estimate
+    system = pool.system
+    n, d = system.defects.count, len(record.names)
+    variation = np.array([_variation(winner.x[:, i], record.slices) for i in range(d)])
+    reasons = []
+    if winner.error > HOLDS * 1.001:
+        reasons.append(
+            f"the library does not explain the data: the model error is {winner.error:.1g} of the increments; "
+            "offer other terms or a finer sampling"
+        )
+    if not winner.converged:
+        reasons.append("the fit did not converge")
+    drowned = [name for name, v, s in zip(record.names, variation, winner.noise, strict=True) if s > MOST_NOISE * v]
+    if drowned:
+        reasons.append(f"{', '.join(drowned)}: hardly any variation beyond the noise")
+    if weights[0] < LEAST_WEIGHT:
+        reasons.append(f"another model is nearly as likely (weight of this one {weights[0]:.2f}); see alternatives")
+    counted = int((samples.spread == 1).all(axis=1).sum())
+    if counted < LEAST_SAMPLES:
+        reasons.append(f"only {counted} complete samples")
+    return {
+        "trusted": not reasons,
+        "reason": "; ".join(reasons),
+        "misfit": winner.error,
+        "weight": float(weights[0]),
+        "converged": winner.converged,
+        "residual": winner.rss / max(n * d - len(winner.support), 1),
+        "signal_to_noise": {
+            name: float(v / s) for name, v, s in zip(record.names, variation, winner.noise, strict=True)
+        },
+        "samples": len(samples.z),
+        "trajectories": len(record.slices),
+        "missing": int(np.isnan(record.values).sum()),
+        "rejected": int(samples.rejected.sum()),
+        "duplicates": record.duplicates,
+        "terms_offered": len(system.basis.terms),
+        "models": len(pool.ranked),
+        "library": repr(library),
+    }
+
+
+def _variation(x: np.ndarray, parts: list[slice]) -> float:
+    return float(np.sqrt(np.mean(np.concatenate([(x[part] - x[part].mean()) ** 2 for part in parts]))))
