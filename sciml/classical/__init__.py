@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from sciml.classical.clock import Clock
 from sciml.classical.evolution import solve_evolution
+from sciml.classical.inverse import identify
 from sciml.classical.ordinary import is_initial_value_problem, solve_ordinary
 from sciml.classical.refinement import Progress, check_arguments
 from sciml.classical.stationary import solve_stationary
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sciml.problem import Problem
     from sciml.solution import Solution
 
-__all__ = ["solve"]
+__all__ = ["identify", "solve"]
 
 METHODS = {
     "ordinary": ("auto", "explicit", "implicit"),

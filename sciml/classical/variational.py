@@ -109,8 +109,8 @@ class VariationalSystem:
 
         def rates(times: Array, states: Array) -> Array:
             table = self._rates(sign * times, *states[:, :n].T, *numbers)
-            slopes = table[:, :, 1 : n + 1] @ states[:, n:].reshape(-1, n, count) + table[:, :, n + 1 :]
-            return sign * np.concatenate([table[:, :, 0], slopes.reshape(-1, n * count)], axis=1)
+            slopes = table[:, :, 1 : n + 1] @ states[:, n:].reshape(len(states), n, count) + table[:, :, n + 1 :]
+            return sign * np.concatenate([table[:, :, 0], slopes.reshape(len(states), n * count)], axis=1)
 
         def linearise(time: float, state: Array) -> _Blocks:
             table = self._rates(np.array([sign * time]), *state[None, :n].T, *numbers)
@@ -131,7 +131,7 @@ class VariationalSystem:
             component, _, order = self.form.component_of(partial)
             states = trajectory.values(times, order)
             result[0, k] = states[:, component]
-            result[1:, k] = states[:, n:].reshape(-1, n, count)[:, component].T
+            result[1:, k] = states[:, n:].reshape(len(states), n, count)[:, component].T
         return result
 
 
