@@ -12,6 +12,7 @@ import sympy
 
 from sciml.errors import ArgumentError
 from sciml.notation import Vocabulary, parse_expression, to_latex, to_numpy
+from sciml.sindy.evaluation import Polynomial, polynomial_of
 
 if TYPE_CHECKING:
     from sciml.problem import Problem
@@ -23,6 +24,7 @@ __all__ = [
     "equation_text",
     "latex",
     "left_side",
+    "polynomial",
     "problem_of",
     "pysindy_model",
     "rates",
@@ -101,6 +103,14 @@ def compiled(law: Discovery) -> Callable[..., list[np.ndarray]]:
     return cached
 
 
+def polynomial(law: Discovery) -> Polynomial | None:
+    """Return the right-hand sides for one state at a time, if they are polynomials: ten times as fast as arrays."""
+    if "_polynomial" not in law.__dict__:
+        found = None if law.kind == "field" else polynomial_of(law.coefficients, law.names, law.control)
+        object.__setattr__(law, "_polynomial", found)
+    return law.__dict__["_polynomial"]
+
+
 def rates(law: Discovery, x: Any, control: Any = None) -> np.ndarray:
     """Return the right-hand sides at states [N, d] or [d]."""
     states = np.asarray(x, dtype=np.float64)
@@ -108,6 +118,10 @@ def rates(law: Discovery, x: Any, control: Any = None) -> np.ndarray:
     if states.ndim not in (1, 2) or states.shape[-1] != d:
         raise ArgumentError(f"x must have the shape [N, {d}] or [{d}], not {list(states.shape)}")
     columns = list(states.T) if states.ndim == 2 else list(states)
+    if states.size == d and not law.control:
+        single = polynomial(law)
+        if single is not None:
+            return np.array(single(states.ravel().tolist())).reshape(states.shape)
     if law.control:
         if control is None:
             raise ArgumentError(
