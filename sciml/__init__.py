@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sciml.domain import Box
+    from sciml.fit import Fit, load_fit
     from sciml.problem import Condition, Problem
     from sciml.registry import load, names
     from sciml.solution import Solution, Status, load_solution
@@ -20,17 +21,42 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Box": "sciml.domain",
     "Condition": "sciml.problem",
+    "Fit": "sciml.fit",
     "Problem": "sciml.problem",
     "Solution": "sciml.solution",
     "Status": "sciml.solution",
     "load": "sciml.registry",
+    "load_fit": "sciml.fit",
     "load_solution": "sciml.solution",
     "names": "sciml.registry",
 }
 # Rooms that may be used as attributes after a plain `import sciml`; the commands (solve, compare) are no attributes.
-_ROOMS = ("classical", "comparison", "errors", "network", "notation", "pinn", "plotting", "sindy", "testing", "training")
+_ROOMS = (
+    "classical",
+    "comparison",
+    "errors",
+    "network",
+    "notation",
+    "pinn",
+    "plotting",
+    "sindy",
+    "testing",
+    "training",
+)
 
-__all__ = ["Box", "Condition", "Problem", "Solution", "Status", "__version__", "load", "load_solution", "names"]
+__all__ = [
+    "Box",
+    "Condition",
+    "Fit",
+    "Problem",
+    "Solution",
+    "Status",
+    "__version__",
+    "load",
+    "load_fit",
+    "load_solution",
+    "names",
+]
 
 
 def __getattr__(name: str) -> Any:

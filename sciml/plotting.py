@@ -51,7 +51,7 @@ def plot(solution: Solution, *, reference: Any = None, path: str | Path | None =
         the reference does not fit, the suffix is unknown, the file cannot be written.
     """
     if path is not None:
-        _check_format(path)
+        checked_format(path)
     problem = solution.problem
     content = Content(solution, reference)
     dimension, moving = len(problem.coordinates), problem.time is not None
@@ -67,7 +67,7 @@ def plot(solution: Solution, *, reference: Any = None, path: str | Path | None =
 
 def write_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure; directories are made, and the suffix of the path chooses the format."""
-    target = _check_format(path)
+    target = checked_format(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # No date in the metadata: the same figure is the same file.
@@ -79,7 +79,8 @@ def write_figure(figure: Figure, path: str | Path) -> Path:
     return target
 
 
-def _check_format(path: str | Path) -> Path:
+def checked_format(path: str | Path) -> Path:
+    """Return the path of a figure; ArgumentError for a suffix that is no format."""
     target = Path(path)
     known = FigureCanvasAgg.get_supported_filetypes()
     if target.suffix.lower().removeprefix(".") not in known:

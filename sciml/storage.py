@@ -6,19 +6,18 @@ pickle, no path of a Python file. A digest over everything makes damage visible.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import math
-import os
-import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sciml.containers import Container, join_complex, split_complex
 from sciml.errors import ArgumentError, FileFormatError, ProblemWarning, ScimlError, closest
 from sciml.grids import axes_of, tensor_points
 
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dataset", "load", "save", "table"]
 
-FORMAT = "sciml.solution"
-VERSION = 1
-FILE_NAME = "solution.safetensors"
+FILE = Container("solution", 1, "Solution.save", "solve the problem again")
 
 # Where the evaluator of a saved solution lives. A fixed table: a file never says what is imported.
 EVALUATORS: Mapping[str, tuple[str, str]] = {
@@ -66,44 +63,7 @@ def save(solution: Solution, path: str | Path) -> Path:
     ArgumentError
         the evaluator of this solution cannot be saved, or the path cannot be written.
     """
-    from safetensors.numpy import save as to_bytes
-
-    kind = solution.evaluator.kind
-    if kind not in EVALUATORS:
-        raise ArgumentError(f"a solution of the kind {kind!r} cannot be saved; known are {', '.join(EVALUATORS)}")
-    state, rest = solution.evaluator.state()
-    arrays: dict[str, np.ndarray] = {}
-    complex_names = []
-    for name, value in state.items():
-        array = np.array(value, order="C")
-        if array.dtype.kind == "c":
-            complex_names.append(name)
-            array = np.stack([np.real(array), np.imag(array)], axis=-1)
-        arrays[f"evaluator/{name}"] = array
-    for name, values in solution.history.items():
-        arrays[f"history/{name}"] = np.array(values)
-    document = {
-        "problem": solution.problem.to_dict(),
-        "kind": kind,
-        "evaluator": rest,
-        "complex": complex_names,
-        "history": list(solution.history),
-        "method": solution.method,
-        "status": solution.status.value,
-        "message": solution.message,
-        "wall_time": float(solution.wall_time),
-        "estimate": None if solution.estimate is None else float(solution.estimate),
-        "details": {key: value for key, value in map(_plain_item, solution.details.items()) if value is not None},
-    }
-    text = json.dumps(document, ensure_ascii=False)
-    metadata = {"format": FORMAT, "version": str(VERSION), "solution": text, "sha256": _digest(text, arrays)}
-    target = _target(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(target, to_bytes(arrays, metadata))
-    except OSError as error:
-        raise ArgumentError(f"the solution cannot be written to {target}: {error.strerror or error}") from None
-    return target
+    return FILE.write(path, *packed(solution))
 
 
 def load(path: str | Path, problem: Problem | None = None) -> Solution:
@@ -122,69 +82,79 @@ def load(path: str | Path, problem: Problem | None = None) -> Solution:
     FileFormatError
         the file does not exist, is damaged, cut off, or not a solution, or `problem` does not belong to it.
     """
-    from sciml.problem import Problem
+    target = FILE.existing(path)
+    document, arrays = FILE.read(target)
+    with contents_of(target, FILE):
+        saved = document["problem"]
+        if problem is not None and not same_problem(problem, saved):
+            raise FileFormatError(f"{target} holds the solution of another problem than the one given")
+        return unpacked(document, arrays, restored_problem(saved) if problem is None else problem)
+
+
+def packed(solution: Solution) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return a solution as a JSON-able document and arrays by name.
+
+    Raises
+    ------
+    ArgumentError
+        the evaluator of this solution cannot be saved.
+    """
+    kind = solution.evaluator.kind
+    if kind not in EVALUATORS:
+        raise ArgumentError(f"a solution of the kind {kind!r} cannot be saved; known are {', '.join(EVALUATORS)}")
+    state, rest = solution.evaluator.state()
+    real, complex_names = split_complex(state)
+    arrays = {f"evaluator/{name}": array for name, array in real.items()}
+    arrays |= {f"history/{name}": np.array(values) for name, values in solution.history.items()}
+    document = {
+        "problem": solution.problem.to_dict(),
+        "kind": kind,
+        "evaluator": rest,
+        "complex": complex_names,
+        "history": list(solution.history),
+        "method": solution.method,
+        "status": solution.status.value,
+        "message": solution.message,
+        "wall_time": float(solution.wall_time),
+        "estimate": None if solution.estimate is None else float(solution.estimate),
+        "details": plain_details(solution.details),
+    }
+    return document, arrays
+
+
+def unpacked(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray], problem: Problem) -> Solution:
+    """Return the solution that `packed` took apart; within `contents_of`, since a file may say anything."""
     from sciml.solution import Solution
     from sciml.status import Status
 
-    target = _existing(path)
-    document, arrays = _read(target)
+    module, name = EVALUATORS[document["kind"]]
+    evaluator_class: type[Evaluator] = getattr(importlib.import_module(module), name)
+    state = {key.removeprefix("evaluator/"): a for key, a in arrays.items() if key.startswith("evaluator/")}
+    return Solution(
+        problem,
+        evaluator_class.restore(join_complex(state, document["complex"]), document["evaluator"], problem),
+        method=document["method"],
+        status=Status(document["status"]),
+        message=document["message"],
+        wall_time=document["wall_time"],
+        estimate=document["estimate"],
+        history={key: arrays[f"history/{key}"] for key in document["history"]},
+        details=document["details"],
+    )
+
+
+@contextmanager
+def contents_of(target: Path, file: Container) -> Iterator[None]:
+    """Turn whatever wrong contents lead to into the one error that a reader of files may meet."""
     try:
-        saved = document["problem"]
-        if problem is None:
-            problem = _with_functions(Problem.from_dict(saved), saved)
-        elif not _same(problem, saved):
-            raise FileFormatError(f"{target} holds the solution of another problem than the one given")
-        module, name = EVALUATORS[document["kind"]]
-        evaluator_class: type[Evaluator] = getattr(importlib.import_module(module), name)
-        state = {key.removeprefix("evaluator/"): a for key, a in arrays.items() if key.startswith("evaluator/")}
-        for key in document["complex"]:
-            state[key] = state[key][..., 0] + 1j * state[key][..., 1]
-        return Solution(
-            problem,
-            evaluator_class.restore(state, document["evaluator"], problem),
-            method=document["method"],
-            status=Status(document["status"]),
-            message=document["message"],
-            wall_time=document["wall_time"],
-            estimate=document["estimate"],
-            history={key: arrays[f"history/{key}"] for key in document["history"]},
-            details=document["details"],
-        )
+        yield
     except FileFormatError:
         raise
     except (ScimlError, KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise FileFormatError(
-            f"{target} is a solution file, but its contents do not fit this version of sciml "
-            f"({type(error).__name__}: {error}); solve the problem again"
+            f"{target} is a {file.name} file, but its contents do not fit this version of sciml "
+            f"({type(error).__name__}: {error}); {file.advice}"
         ) from error
-
-
-def _read(target: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the document and the arrays of a solution file after checking format, version and digest."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(target, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise FileFormatError(
-            f"{target} is damaged, cut off, or not a safetensors file ({error}); "
-            "save the solution again or copy the file once more"
-        ) from None
-    if metadata.get("format") != FORMAT:
-        raise FileFormatError(
-            f"{target} is a safetensors file, but not a saved solution; give a file written by Solution.save"
-        )
-    if metadata.get("version") != str(VERSION):
-        raise FileFormatError(
-            f"{target} has the format version {metadata.get('version')}, this sciml reads version {VERSION}; "
-            "use a newer sciml or solve the problem again"
-        )
-    text = metadata.get("solution", "")
-    if metadata.get("sha256") != _digest(text, arrays):
-        raise FileFormatError(f"{target} is damaged: its contents do not match its checksum; copy the file once more")
-    return json.loads(text), arrays
 
 
 def table(solution: Solution, points: np.ndarray | None = None, path: str | Path | None = None) -> dict[str, Any]:
@@ -252,48 +222,10 @@ def dataset(solution: Solution, sizes: Mapping[str, int]) -> Any:
     )
 
 
-def _target(path: str | Path) -> Path:
-    target = Path(path)
-    if target.is_dir():
-        return target / FILE_NAME
-    return target if target.suffix == ".safetensors" else target.with_name(target.name + ".safetensors")
-
-
-def _existing(path: str | Path) -> Path:
-    given = Path(path)
-    for target in (given, given / FILE_NAME, given.with_name(given.name + ".safetensors")):
-        if target.is_file():
-            return target
-    known = [entry.name for entry in given.parent.glob("*")] if given.parent.is_dir() else []
-    raise FileFormatError(f"there is no solution file {given}{closest(given.name, known)}")
-
-
-def _write_whole(target: Path, content: bytes) -> None:
-    """Write under a temporary name first: an interrupted save leaves the old file as it was."""
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.array(array, order="C").tobytes())
-    return digest.hexdigest()
-
-
-def _plain_item(item: tuple[str, Any]) -> tuple[str, Any]:
-    """Return a detail as JSON has it, or None for what lives in memory only (the coarser solution, functions)."""
-    name, value = item
-    return name, plain(value)
+def plain_details(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return details as JSON has them, without what lives in memory only (the coarser solution, functions)."""
+    found = {name: plain(value) for name, value in details.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def plain(value: Any) -> Any:
@@ -313,14 +245,23 @@ def plain(value: Any) -> Any:
     return None
 
 
-def _with_functions(problem: Problem, saved: Mapping[str, Any]) -> Problem:
-    """Restore what a file cannot carry from the bundled problem it came from, if that still says the same.
+def restored_problem(saved: Mapping[str, Any], *, needed: str = "", reader: str = "load_solution") -> Problem:
+    """Return the problem of a file, with what the file cannot carry from the bundled problem it came from.
 
-    A user's own problem file is not run: a path inside a file is no reason to execute what lies there.
+    That one must still say the same. A user's own problem file is not run: a path inside a file is no reason to execute
+    what lies there; what is then missing is named in a warning.
+
+    Parameters
+    ----------
+    saved : from `Problem.to_dict`.
+    needed : only functions whose name begins so are worth a warning ("functions": not a missing exact solution).
+    reader : to which the problem can be given.
     """
+    from sciml.problem import Problem
     from sciml.registry import load as load_problem
     from sciml.registry import names
 
+    problem = Problem.from_dict(saved)
     missing = saved.get("callables") or []
     origin = saved.get("origin") or {}
     if not missing:
@@ -330,18 +271,20 @@ def _with_functions(problem: Problem, saved: Mapping[str, Any]) -> Problem:
             bundled = load_problem(origin["problem"], **{**origin.get("arguments", {}), **origin.get("parameters", {})})
         except ScimlError:
             bundled = None
-        if bundled is not None and _same(bundled, saved):
+        if bundled is not None and same_problem(bundled, saved):
             return bundled
-    warnings.warn(
-        f"the file cannot carry functions of Python ({', '.join(missing)}), and the loaded problem is without them; "
-        "give the problem: load_solution(path, problem)",
-        ProblemWarning,
-        stacklevel=4,
-    )
+    missing = [name for name in missing if name.startswith(needed)]
+    if missing:
+        warnings.warn(
+            f"the file cannot carry functions of Python ({', '.join(missing)}), and the loaded problem is without "
+            f"them; give the problem: {reader}(path, problem)",
+            ProblemWarning,
+            stacklevel=4,
+        )
     return problem
 
 
-def _same(problem: Problem, saved: Mapping[str, Any]) -> bool:
+def same_problem(problem: Problem, saved: Mapping[str, Any]) -> bool:
     """Whether a problem says what the saved one said, as far as the solution depends on it."""
     mine = json.loads(json.dumps(problem.to_dict()))
     return all(

@@ -16,6 +16,7 @@ import torch
 
 import sciml
 from sciml import Problem, Solution, Status, grids, solution, storage
+from sciml.containers import digest
 from sciml.errors import ArgumentError, FileFormatError, NotationError, ProblemWarning
 from sciml.notation import Partial, parse_expression, to_numpy
 from sciml.solution import Evaluator
@@ -382,7 +383,7 @@ def test_a_file_with_a_right_checksum_but_wrong_contents_is_refused(tmp_path: Pa
 
     path = heat().save(tmp_path / "heat")
     arrays = load_file(path)
-    document, _ = storage._read(path)
+    document, _ = storage.FILE.read(path)
     for change in (
         {"kind": "os"},
         {"status": "splendid"},
@@ -396,7 +397,7 @@ def test_a_file_with_a_right_checksum_but_wrong_contents_is_refused(tmp_path: Pa
             "format": "sciml.solution",
             "version": "1",
             "solution": text,
-            "sha256": storage._digest(text, arrays),
+            "sha256": digest(text, arrays),
         }
         save_file(arrays, path, metadata)
         with pytest.raises(FileFormatError, match="do not fit"):
