@@ -8,6 +8,7 @@ covariance J S J', which is banded: everything here costs O(N).
 
 from __future__ import annotations
 
+import itertools
 from typing import final
 
 import numpy as np
@@ -18,6 +19,11 @@ __all__ = ["WIDTH", "Covariance", "Defects", "interval_weights"]
 
 WIDTH = 6
 NARROW = 4
+# Gaps that differ by more than this factor are uneven; nodes of a quadrature keep this part of the interval apart, and
+# are looked for so many samples further out.
+UNEVEN = 2.0
+APART = 0.4
+REACH = 3
 
 
 def interval_weights(times: np.ndarray, width: int = WIDTH) -> tuple[np.ndarray, np.ndarray]:
@@ -34,21 +40,68 @@ def interval_weights(times: np.ndarray, width: int = WIDTH) -> tuple[np.ndarray,
     Returns
     -------
     start : int array [N - 1], s_k
-    weights : [N - 1, min(width, N)]
-        exact for polynomials of a degree below the number of nodes.
+    weights : [N - 1, W], W = min(width, N) where the times are even
+        exact for polynomials of a degree below the number of nodes with a weight.
     """
     count = len(times)
     width = min(width, count)
+    gaps = np.diff(times)
+    if gaps.max() > UNEVEN * gaps.min():
+        return _uneven_weights(times, width)
     start = np.clip(np.arange(count - 1) - (width // 2 - 1), 0, count - width)
-    nodes = times[start[:, None] + np.arange(width)]
+    return start, _weights(times[start[:, None] + np.arange(width)], times[:-1], times[1:])
+
+
+def _weights(nodes: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Return the integrals of the Lagrange polynomials of nodes [n, w] over intervals [n]."""
     # Each window is mapped to [-1, 1], where a Vandermonde matrix of six nodes is harmless.
-    middle, half = (nodes[:, 0] + nodes[:, -1]) / 2, (nodes[:, -1] - nodes[:, 0]) / 2
+    middle = (nodes.max(axis=1) + nodes.min(axis=1)) / 2
+    half = (nodes.max(axis=1) - nodes.min(axis=1)) / 2
     tau = (nodes - middle[:, None]) / half[:, None]
-    lower, upper = (times[:-1] - middle) / half, (times[1:] - middle) / half
-    powers = np.arange(width)
+    lower, upper = (lower - middle) / half, (upper - middle) / half
+    powers = np.arange(nodes.shape[1])
     vandermonde = tau[:, None, :] ** powers[None, :, None]
     moments = (upper[:, None] ** (powers + 1) - lower[:, None] ** (powers + 1)) / (powers + 1)
-    return start, half[:, None] * np.linalg.solve(vandermonde, moments[..., None])[..., 0]
+    return half[:, None] * np.linalg.solve(vandermonde, moments[..., None])[..., 0]
+
+
+def _uneven_weights(times: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights where gaps differ: nodes that nearly coincide are passed over.
+
+    Two neighbours at a small distance would fix a slope that is then carried across the whole interval, and the noise
+    with it. So every node but the two ends of the interval keeps `APART` of its length from the others.
+    """
+    count = len(times)
+    reach = width // 2 + REACH
+    span = min(2 * reach, count)
+    start = np.clip(np.arange(count - 1) - reach + 1, 0, count - span)
+    table = np.zeros((count - 1, span))
+    chosen: dict[int, list[tuple[int, list[int]]]] = {}
+    for k in range(count - 1):
+        apart = APART * (times[k + 1] - times[k])
+        left, right = [k], [k + 1]
+        for j in range(k - 1, start[k] - 1, -1):
+            if times[left[-1]] - times[j] >= apart:
+                left.append(j)
+        for j in range(k + 2, start[k] + span):
+            if times[j] - times[right[-1]] >= apart:
+                right.append(j)
+        half = width // 2
+        few = min(len(left), max(half, width - len(right)))
+        nodes = left[:few] + right[: width - few]
+        chosen.setdefault(len(nodes), []).append((k, nodes))
+    for rows in chosen.values():
+        k = np.array([row for row, _ in rows])
+        nodes = np.array([own for _, own in rows])
+        table[k[:, None], nodes - start[k][:, None]] = _weights(times[nodes], times[k], times[k + 1])
+    return start, table
+
+
+def _shifted(table: np.ndarray, shift: np.ndarray, width: int) -> np.ndarray:
+    """Return rows of weights moved to the right by `shift` in rows of `width`; what falls off must be zero."""
+    wide = np.zeros((len(table), width + table.shape[1]))
+    np.put_along_axis(wide, shift[:, None] + np.arange(table.shape[1]), table, axis=1)
+    return wide[:, :width]
 
 
 @final
@@ -64,7 +117,7 @@ class Defects:
     Attributes
     ----------
     nodes, count : numbers of nodes N and of defects n per unknown.
-    left, right : the two nodes of each interval.
+    left, right : the two nodes of each interval; lengths : of the intervals [n], 1 for a map.
     """
 
     def __init__(self, times: np.ndarray, bounds: np.ndarray, discrete: bool = False) -> None:
@@ -74,7 +127,7 @@ class Defects:
         self.right = self.left + 1
         self.count = len(self.left)
         self.discrete = discrete
-        width = 2 if discrete else min(WIDTH, self.nodes)
+        self.lengths = np.ones(self.count) if discrete else times[self.right] - times[self.left]
         starts, tables, narrow = [], [], []
         for a, b in spans:
             if discrete:
@@ -83,21 +136,22 @@ class Defects:
             else:
                 start, weights = interval_weights(times[a:b], WIDTH)
                 other, fewer = interval_weights(times[a:b], NARROW)
-                coarse = np.zeros_like(weights)
-                np.put_along_axis(coarse, (other - start)[:, None] + np.arange(fewer.shape[1]), fewer, axis=1)
-            # A record shorter than the window: its window is filled up with nodes of weight zero.
-            begin = np.minimum(start + a, self.nodes - width)
-            shift = (start + a) - begin
-            table, thin = np.zeros((len(start), width)), np.zeros((len(start), width))
-            np.put_along_axis(table, shift[:, None] + np.arange(weights.shape[1]), weights, axis=1)
-            np.put_along_axis(thin, shift[:, None] + np.arange(weights.shape[1]), coarse, axis=1)
-            starts.append(begin)
-            tables.append(table)
-            narrow.append(thin)
+                coarse = _shifted(fewer, other - start, weights.shape[1])
+            starts.append(start + a)
+            tables.append(weights)
+            narrow.append(coarse)
+        # Records may be shorter than others' windows: all are filled up to one width with nodes of weight zero.
+        width = max(table.shape[1] for table in tables)
+        begins = [np.minimum(start, self.nodes - width) for start in starts]
+        shifts = [start - begin for start, begin in zip(starts, begins, strict=True)]
+        tables = [_shifted(table, shift, width) for table, shift in zip(tables, shifts, strict=True)]
+        narrow = [_shifted(table, shift, width) for table, shift in zip(narrow, shifts, strict=True)]
+        starts = begins
         self.start = np.concatenate(starts)
         self.weights = np.concatenate(tables)
         self.width = width
         self.window = self.start[:, None] + np.arange(width)
+        self._flat = self.window.ravel()
         self.quadrature = self._matrix(self.weights)
         self.doubt = self._matrix(self.weights - np.concatenate(narrow))
         self._overlaps = self._plan()
@@ -107,15 +161,17 @@ class Defects:
         shape = (self.count, self.nodes)
         return sparse.csr_array((weights.ravel(), self.window.ravel(), pointers), shape=shape)
 
-    def _plan(self) -> list[tuple[int, int, np.ndarray]]:
-        """Return (lag, shift, first defects): which pairs of windows overlap, and by how much."""
+    def _plan(self) -> list[tuple[int, int, slice]]:
+        """Return (lag, shift, first defects): which pairs of windows overlap, and by how much, in runs."""
         plan = []
         for lag in range(self.count):
             shift = self.start[lag:] - self.start[: self.count - lag]
             if (shift >= self.width).all():
                 break
-            for value in np.unique(shift[shift < self.width]):
-                plan.append((lag, int(value), np.flatnonzero(shift == value)))
+            ends = np.flatnonzero(np.diff(shift)) + 1
+            for a, b in itertools.pairwise([0, *ends.tolist(), len(shift)]):
+                if shift[a] < self.width:
+                    plan.append((lag, int(shift[a]), slice(a, b)))
         return plan
 
     @property
@@ -150,32 +206,27 @@ class Defects:
         """Return J' w [N, d] for w [n, d]."""
         n, d = jacobian.shape[:2]
         parts = (w[:, None, :] @ jacobian.reshape(n, d, -1)).reshape(n, self.width, d)
-        result = np.zeros((self.nodes, d))
-        for a in range(self.width):
-            # The windows' a-th nodes are distinct except at the ends of records.
-            np.add.at(result, self.start + a, parts[:, a])
+        result = np.empty((self.nodes, d))
+        for i in range(d):
+            result[:, i] = np.bincount(self._flat, parts[:, :, i].ravel(), self.nodes)
         return result
 
     def gram(self, jacobian: np.ndarray, variances: np.ndarray | None) -> np.ndarray:
         """Return J S J' in LAPACK's lower banded form, S = diag(variances [N, d]), the identity if None."""
         n, d = jacobian.shape[:2]
         weighted = jacobian if variances is None else jacobian * variances[self.window][:, None]
-        band = np.zeros((self.lags * d, n * d))
-        lower = np.tril_indices(d)
+        weighted = weighted.reshape(n, d, -1)
+        # Both factors with rows in memory order: only then are the many small products fast.
+        turned = np.ascontiguousarray(jacobian.reshape(n, d, -1).transpose(0, 2, 1))
+        band = np.zeros((self.lags * d, n, d))
         for lag, shift, first in self._overlaps:
             keep = (self.width - shift) * d
-            # The rows of the later defect are those of the lower triangle.
-            later = weighted[first + lag].reshape(len(first), d, -1)[:, :, :keep]
-            earlier = jacobian[first].reshape(len(first), d, -1)[:, :, shift * d :]
-            block = later @ earlier.transpose(0, 2, 1)
-            if lag:
-                for i in range(d):
-                    for j in range(d):
-                        band[lag * d + i - j, first * d + j] = block[:, i, j]
-            else:
-                for i, j in zip(*lower, strict=True):
-                    band[i - j, first * d + j] = block[:, i, j]
-        return band
+            later = weighted[first.start + lag : first.stop + lag, :, :keep]
+            block = later @ turned[first, shift * d :]
+            for i in range(d):
+                for j in range(d if lag else i + 1):
+                    band[lag * d + i - j, first, j] = block[:, i, j]
+        return band.reshape(self.lags * d, n * d)
 
 
 @final

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import LinAlgError
 
 from sciml.sindy.defects import Covariance
-from sciml.sindy.refinement import HOLDS, Estimate, System, criterion, linearise, refine, spread_out
+from sciml.sindy.refinement import HOLDS, Estimate, System, criterion, increments, linearise, refine, spread_out
 from sciml.sindy.selection import Factor, likelihood, path
 
 __all__ = ["Model", "Pool", "neighbourhood", "starting_supports"]
@@ -89,7 +89,7 @@ def neighbourhood(system: System, estimate: Estimate) -> tuple[Factor, np.ndarra
     """Return the whitened problem of all terms at an estimate: its factor, the offered flat indices, the support's place."""
     d = system.shape[1]
     lin = linearise(system, estimate.x, estimate.coefficients, estimate.noise)
-    size = np.sqrt(np.mean(system.defects.differences(estimate.x) ** 2, axis=0)) + 1e-300
+    size = increments(system.defects, estimate.x)
     cov = Covariance(lin.band, (estimate.error * size) ** 2 + lin.doubt)
     offered = np.flatnonzero(system.allowed.ravel())
     matrix = cov.whiten(spread_out(lin.features, offered // d, offered % d, d))

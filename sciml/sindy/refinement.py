@@ -23,7 +23,7 @@ from sciml.sindy.bases import Basis
 from sciml.sindy.defects import Covariance, Defects
 from sciml.sindy.selection import Factor, likelihood, search
 
-__all__ = ["Estimate", "Linearisation", "System", "linearise", "refine"]
+__all__ = ["Estimate", "Linearisation", "System", "criterion", "increments", "linearise", "refine"]
 
 # Model error relative to the increments: where it starts, and below which the law counts as holding.
 FIRST_ERROR, LAST_ERROR, HOLDS = 0.3, 1e-5, 1e-3
@@ -139,14 +139,20 @@ def linearise(system: System, x: np.ndarray, coefficients: np.ndarray, noise: np
     return Linearisation(defects.integrals(theta), target, jacobian, band, doubt)
 
 
+def increments(defects: Defects, x: np.ndarray) -> np.ndarray:
+    """Return how much each unknown changes over each interval, typically: [n, d], in proportion to its length."""
+    size = np.sqrt(np.mean(defects.differences(x) ** 2, axis=0))
+    size = np.maximum(size, 1e-12 * np.max(size, initial=0.0) + 1e-200)
+    return defects.lengths[:, None] / np.sqrt(np.mean(defects.lengths**2)) * size
+
+
 def spread_out(features: np.ndarray, terms: np.ndarray, equations: np.ndarray, d: int) -> np.ndarray:
     """Return columns [n d, s]: the feature of each term in the rows of its equation."""
-    n = len(features)
-    columns = np.zeros((n, d, len(terms)), order="F")
-    for k, (term, equation) in enumerate(zip(terms, equations, strict=True)):
-        columns[:, equation, k] = features[:, term]
     # Rows are ordered by interval, then by equation.
-    return np.asfortranarray(columns.reshape(n * d, len(terms)))
+    columns = np.zeros((len(features) * d, len(terms)), order="F")
+    for k, (term, equation) in enumerate(zip(terms, equations, strict=True)):
+        columns[equation::d, k] = features[:, term]
+    return columns
 
 
 def refine(
@@ -178,8 +184,7 @@ def refine(
     now = begin
     visited: list[tuple[int, ...]] = list(begin.visited)
     defects = system.defects
-    size = np.sqrt(np.mean(defects.differences(begin.x) ** 2, axis=0))
-    size = np.maximum(size, 1e-12 * np.max(size, initial=1e-300) + 1e-300)
+    size = increments(defects, begin.x)
     still = 0
     for iteration in range(most):
         try:

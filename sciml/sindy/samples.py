@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from sciml.sindy.refinement import NOISE_FLOOR
 from sciml.sindy.smoothing import differences, smooth
@@ -17,6 +18,10 @@ __all__ = ["MISSING", "Samples", "prepare"]
 
 # Variance factor of a node without a sample: the smooth value stands there with a hundred times the noise.
 MISSING = 1e4
+# Garbage: at least so far off, relative to a column's size; at most such a part of its samples.
+NOTICED = 0.03
+MOST_GARBAGE = 0.35
+ROUNDS = 6
 
 
 @final
@@ -50,8 +55,8 @@ class Samples:
     fixed_noise: np.ndarray
 
 
-def prepare(request: Request) -> Samples:
-    """Scale and smooth the records of a request."""
+def prepare(request: Request, rejected: np.ndarray | None = None) -> Samples:
+    """Scale and smooth the records of a request; find the garbage, unless it is given as bool [N, d]."""
     record = request.trajectories
     used = np.isfinite(record.values)
     d = record.values.shape[1]
@@ -61,10 +66,14 @@ def prepare(request: Request) -> Samples:
         gaps = np.concatenate([np.diff(record.times[part]) for part in record.slices])
         step = float(np.median(gaps))
         clock = record.times / step
-    scales = np.array([_size(record.values[used[:, i], i]) for i in range(d)])
-    z = record.values / scales
-    rejected = np.zeros_like(used)
     first, rows = differences(clock, record.bounds)
+    if rejected is None:
+        rejected = np.zeros_like(used)
+        if not request.discrete:
+            for i in range(d):
+                rejected[:, i] = _garbage(record.values[:, i], used[:, i], record.slices, first, rows)
+    scales = np.array([_size(record.values[used[:, i] & ~rejected[:, i], i]) for i in range(d)])
+    z = record.values / scales
     values, noise = np.empty_like(z), np.empty(d)
     for i in range(d):
         if request.discrete:
@@ -93,6 +102,43 @@ def prepare(request: Request) -> Samples:
         rejected=rejected,
         fixed_noise=fixed,
     )
+
+
+def _garbage(
+    values: np.ndarray, used: np.ndarray, parts: list[slice], first: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Return which samples of a column do not belong to it, bool [N].
+
+    The first guess are the samples far from the median of their neighbours; then those far from the curve which is
+    smoothed without the garbage, until these do not change. What is less than `NOTICED` of the column's size off is
+    never garbage, and neither is too large a part of it: then it is the curve that is wrong.
+    """
+    place = np.flatnonzero(used)
+    y = values[place]
+    size = 1.4826 * float(np.median(np.abs(y)))
+    size = size if size > 0 else _size(y)
+    away = y - np.concatenate([median_filter(values[part][used[part]], 5, mode="nearest") for part in parts])
+    rejected = np.zeros(len(values), dtype=bool)
+    rejected[place] = np.abs(away) > max(6 * _spread(away), NOTICED * size)
+    if not rejected.any():
+        return rejected
+    for _ in range(ROUNDS):
+        kept = used & ~rejected
+        if kept.sum() < (1 - MOST_GARBAGE) * used.sum():
+            return np.zeros_like(rejected)
+        curve = smooth(values / size, kept, first, rows, len(parts)).values * size
+        off = values - curve
+        new = np.zeros_like(rejected)
+        new[place] = np.abs(off[place]) > max(4 * _spread(off[kept]), NOTICED * size)
+        if (new == rejected).all():
+            break
+        rejected = new
+    return rejected if rejected.sum() <= MOST_GARBAGE * used.sum() else np.zeros_like(rejected)
+
+
+def _spread(values: np.ndarray) -> float:
+    """Return the standard deviation that the median of the absolute values stands for."""
+    return 1.4826 * float(np.median(np.abs(values)))
 
 
 def _size(values: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from the likelihood of the data (Whittaker 1923, doi:10.1017/S0013091500077853; 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import final
 
@@ -16,6 +17,7 @@ from scipy.linalg import cholesky_banded, lapack
 __all__ = ["Smooth", "differences", "smooth"]
 
 ORDER = 3
+LEAST_GAP = 0.1
 # Half-decades of the penalty in units of the (median) time step.
 PENALTIES = 10.0 ** np.arange(-3.0, 13.01, 0.5)
 
@@ -40,10 +42,15 @@ class Smooth:
 def differences(times: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return third derivatives as rows of four weights [M, 4] at nodes first[M] + (0, 1, 2, 3).
 
-    Each row is multiplied by the root of its length in time, so that sums of squares stand for integrals. `bounds` are
+    Gaps below a tenth of the median one count as this. Each row is multiplied by the root of its length in time, so that sums of squares stand for integrals. `bounds` are
     the first nodes of the records and N; no row crosses them.
     """
-    first = np.concatenate([np.arange(a, b - ORDER) for a, b in zip(bounds[:-1], bounds[1:], strict=True)])
+    first = np.concatenate([np.arange(a, b - ORDER) for a, b in itertools.pairwise(bounds)])
+    # Samples at nearly the same time would have differences that drown all others in rounding.
+    gaps = np.diff(times)
+    inside = np.setdiff1d(np.arange(len(gaps)), bounds[1:-1] - 1)
+    least = LEAST_GAP * np.median(gaps[inside])
+    times = np.concatenate([[0.0], np.cumsum(np.where(gaps > 0, np.maximum(gaps, least), gaps))])
     nodes = times[first[:, None] + np.arange(ORDER + 1)]
     gaps = nodes[:, :, None] - nodes[:, None, :]
     gaps[:, np.arange(ORDER + 1), np.arange(ORDER + 1)] = 1.0
@@ -68,6 +75,7 @@ def smooth(values: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.nda
     for a in range(ORDER + 1):
         for b in range(a, ORDER + 1):
             np.add.at(gram[b - a], first + a, rows[:, a] * rows[:, b])
+    window = first[:, None] + np.arange(ORDER + 1)
     freedom = max(m - ORDER * records, 1)
     size = float(np.mean(y[used] ** 2)) if m else 1.0
     best: tuple[float, float, np.ndarray, float] | None = None
@@ -79,7 +87,9 @@ def smooth(values: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.nda
         except np.linalg.LinAlgError:
             continue
         x, _ = lapack.dpbtrs(factor, y, lower=1)
-        variance = max(float(y @ (y - weights * x)) / freedom, 1e-30 * size)
+        # Both parts by themselves: where the solution is lost in rounding, they show it.
+        rough = np.einsum("ma,ma->m", rows, x[window])
+        variance = max(float(weights @ (y - x) ** 2 + penalty * (rough @ rough)) / freedom, 1e-30 * size)
         score = freedom * np.log(variance) + 2 * np.sum(np.log(factor[0])) - len(first) * np.log(penalty)
         if best is None or score < best[0]:
             best = (float(score), float(penalty), x, variance)
