@@ -16,11 +16,11 @@ from sciml.classical.ordinary import is_initial_value_problem
 from sciml.classical.variational import VariationalSystem
 from sciml.errors import ProblemError, ScimlError
 from sciml.inference import Range
+from sciml.observations import Observations
 from sciml.solution import Solution, Status
 from sciml.unknowns import moving_names
 
 if TYPE_CHECKING:
-    from sciml.observations import Observations
     from sciml.problem import Problem
 
 __all__ = ["Experiment", "TrialError", "experiment_of"]
@@ -96,6 +96,10 @@ class Experiment(ABC):
         """Return the parameters of this problem."""
         return {name: self.ranges[name].value(float(z[k])) for name, k in zip(self.own, self.columns, strict=True)}
 
+    def shortened(self, part: float) -> Experiment | None:
+        """Return the experiment with the data of the first part of its time only, None where that saves nothing."""
+        return None
+
     def compared(self, values: Array) -> Array:
         """Return what is compared with `data`, from the values [partials, N] of the solution."""
         found = values[self.present]
@@ -115,12 +119,28 @@ class VariationalExperiment(Experiment):
     method = "variational equations, Radau IIA of order 13"  # pyright: ignore[reportAssignmentType]
 
     def __init__(
-        self, problem: Problem, observations: Observations, ranges: Mapping[str, Range], logarithm: bool
+        self,
+        problem: Problem,
+        observations: Observations,
+        ranges: Mapping[str, Range],
+        logarithm: bool,
+        system: VariationalSystem | None = None,
     ) -> None:
         super().__init__(problem, observations, ranges, logarithm)
-        self.system = VariationalSystem(problem, self.own)
+        self.system = VariationalSystem(problem, self.own) if system is None else system
         self.times = observations.points[:, 0]
         self._seen: tuple[bytes, float, Array] = (b"", 0.0, np.empty(0))
+
+    def shortened(self, part: float) -> Experiment | None:
+        """Return the experiment with the data of the first part of its time only."""
+        origin = self.system.upper if self.system.backward else self.system.lower
+        distance = abs(self.times - origin)
+        rows = distance <= part * distance.max()
+        values = {name: column[rows] for name, column in self.observations.values.items()}
+        if not all(np.isfinite(column).any() for column in values.values()):
+            return None
+        early = Observations(self.observations.points[rows], values, self.observations.source)
+        return VariationalExperiment(self.problem, early, self.ranges, self.logarithm, self.system)
 
     def values(self, z: Array, tolerance: float, clock: Clock) -> Array:
         """Return the predicted values [M]; their slopes come along and are kept."""

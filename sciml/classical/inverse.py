@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from sciml.classical.clock import Clock
 from sciml.classical.experiment import Experiment, ForwardExperiment, TrialError, experiment_of
 from sciml.classical.refinement import Progress, check_arguments
-from sciml.classical.regression import Information, Regression
+from sciml.classical.regression import COARSEST, Information, Regression, sizes_of
 from sciml.errors import ProblemError, SolveError
 from sciml.fit import Fit
 from sciml.inference import Estimate, Range, estimates, open_directions
@@ -29,6 +29,8 @@ __all__ = ["identify"]
 
 Array = NDArray[Any]
 
+PARTS = (0.25, 0.5)  # of the time of initial-value problems that are looked at before the whole
+EARLY = 0.2  # of the budget, at most, for each of those parts
 MORE = 0.1  # of the budget, at most, for the solution at the end
 
 
@@ -129,22 +131,51 @@ def identify(
             experiment_of(one, seen, unknowns.ranges, noise_model == "multiplicative")
             for one, seen in zip(problems, observations, strict=True)
         ]
-        regression = Regression(
-            experiments,
-            np.array([own.inverse(own.center) for own in unknowns.ranges.values()]),
-            known,
-            rtol=rtol,
-            clock=clock,
-            progress=progress,
-            show=lambda z: _numbers(unknowns.ranges, z),
-        )
-        regression.run()
+        regression = _searched(experiments, unknowns.ranges, known, rtol, clock, progress)
         solutions = [_solution(one, regression, rtol) for one in experiments]
     return _fit(regression, solutions, unknowns.ranges, observations, noise_model)
 
 
 def _numbers(ranges: Mapping[str, Range], z: Array) -> dict[str, float]:
     return {name: own.value(float(z[k])) for k, (name, own) in enumerate(ranges.items())}
+
+
+def _searched(
+    experiments: Sequence[Experiment],
+    ranges: Mapping[str, Range],
+    noise: Mapping[str, float] | None,
+    rtol: float,
+    clock: Clock,
+    progress: Progress,
+) -> Regression:
+    """Return the search after its end; solutions in time are followed from the start on.
+
+    Far from the minimum the end of an oscillation is in any phase, and the sum of squares full of minima; its beginning
+    leads to the right one.
+    """
+
+    def search(
+        parts: Sequence[Experiment], noise: Mapping[str, float] | None, rtol: float, clock: Clock, progress: Progress
+    ) -> Regression:
+        made = Regression(
+            parts, starts, noise, rtol=rtol, clock=clock, progress=progress, show=lambda z: _numbers(ranges, z)
+        )
+        made.run()
+        return made
+
+    starts = [np.array([own.inverse(own.center) for own in ranges.values()])]
+    for part in PARTS:
+        early = [short for one in experiments if (short := one.shortened(part)) is not None]
+        if len(early) < len(experiments) or sum(len(short.data) for short in early) <= len(ranges):
+            continue
+
+        def tell(report: Mapping[str, Any], part: float = part) -> None:
+            if progress is not None:
+                progress({**report, "seconds": clock.seconds, "stage": f"the first {part:.0%} of the time"})
+
+        left = Clock(None if math.isinf(clock.budget) else EARLY * clock.budget)
+        starts = [starts[0], search(early, sizes_of(early), COARSEST, left, tell).z]
+    return search(experiments, noise, rtol, clock, progress)
 
 
 def _solution(experiment: Experiment, regression: Regression, rtol: float) -> Solution:

@@ -16,7 +16,7 @@ from sciml.classical.experiment import Experiment, TrialError
 from sciml.errors import SolveError
 from sciml.status import Status
 
-__all__ = ["Information", "Regression", "information"]
+__all__ = ["COARSEST", "Information", "Regression", "information", "sizes_of"]
 
 Array = NDArray[Any]
 
@@ -78,6 +78,13 @@ def information(slopes: Array, errors: Array) -> Information:
     return Information(covariance, unseen, int((~lost).sum()), np.sum(left[:, ~lost] ** 2, axis=1))
 
 
+def sizes_of(experiments: Sequence[Experiment]) -> dict[str, float]:
+    """Return the size of the data by name, one for logarithms: errors are relative to it."""
+    names = np.concatenate([one.names for one in experiments])
+    squares = np.concatenate([one.scale for one in experiments]) ** 2
+    return {name: float(np.sqrt(np.mean(squares[names == name]))) for name in dict.fromkeys(names)}
+
+
 @final
 @dataclass(frozen=True)
 class _Minimum:
@@ -102,8 +109,8 @@ class Regression:
     Parameters
     ----------
     experiments : sequence of Experiment
-    start : array [P]
-        first z.
+    starts : sequence of arrays [P]
+        first z; the best of them is taken.
     noise : mapping or None
         standard deviations by name of what was measured, or None to estimate them.
     rtol : float
@@ -124,7 +131,7 @@ class Regression:
     def __init__(
         self,
         experiments: Sequence[Experiment],
-        start: Array,
+        starts: Sequence[Array],
         noise: Mapping[str, float] | None,
         *,
         rtol: float,
@@ -132,13 +139,14 @@ class Regression:
         progress: Progress,
         show: Callable[[Array], Mapping[str, float]],
     ) -> None:
-        self.experiments, self.start, self.noise = tuple(experiments), np.array(start, dtype=float), noise
+        self.experiments, self.starts, self.noise = tuple(experiments), tuple(starts), noise
+        self.start = self.starts[0]
         self.rtol, self.clock, self.progress, self.show = rtol, clock, progress, show
         self.names = np.concatenate([one.names for one in experiments])
         self.data = np.concatenate([one.data for one in experiments])
         self.scale = np.concatenate([one.scale for one in experiments])
         self.observed = tuple(dict.fromkeys(self.names))
-        self.sizes = {name: float(np.sqrt(np.mean(self.scale[self.names == name] ** 2))) for name in self.observed}
+        self.sizes = sizes_of(experiments)
         self.sigma = dict(self.sizes if noise is None else noise)
         self.tolerance = max(COARSEST, rtol)
         self.history: dict[str, list[float]] = {}
@@ -170,8 +178,15 @@ class Regression:
 
         Raises
         ------
-        SolveError : the forward problem has no usable solution at the start.
+        SolveError : the forward problem has no usable solution at the start, or there was no time for one.
         """
+        if len(self.starts) > 1:
+            self.start = min(self.starts, key=_Search(self, self._weights()).loss)
+        self._tighten()
+        if self._best is None:
+            raise SolveError("the time budget ended before the forward problem was solved once; allow more time")
+
+    def _tighten(self) -> None:
         while self._fit():
             # An error of the solution of relative size tau moves the fit by at most tau |u / sigma| standard errors.
             enough = SHIFT / float(np.linalg.norm(self.scale * self._weights()))
@@ -337,6 +352,13 @@ class _Search:
     def _values(self, z: Array) -> Array:
         regression = self.regression
         return np.concatenate([one.values(z, regression.tolerance, regression.clock) for one in regression.experiments])
+
+    def loss(self, z: Array) -> float:
+        """Return the mean square of the weighted residuals, infinite where there is no solution."""
+        try:
+            return float(np.mean(((self._values(z) - self.regression.data) * self.weights) ** 2))
+        except TrialError:
+            return math.inf
 
     def _failure(self, z: Array, error: TrialError) -> Exception:
         """Return what to raise where there is no solution to begin with."""
