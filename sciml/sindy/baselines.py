@@ -86,21 +86,23 @@ def fitted_members(optimizer: Any, features: Tensor, targets: Tensor, counts: Te
         the optimizer failed on a member.
     """
     theta, rates = features.cpu().numpy(), targets.cpu().numpy()
+    single = len(counts) == 1
     found = np.zeros(tuple(library.shape))
     for member, (count, allowed) in enumerate(zip(counts.cpu().numpy(), library.cpu().numpy(), strict=True)):
         rows = np.repeat(np.arange(len(count)), np.rint(count).astype(np.int64))
+        place = "" if single else f" on member {member} of the ensemble"
         if (allowed == allowed[0]).all():
             groups = [(np.arange(len(allowed)), allowed[0])]
         else:
             groups = [(np.array([equation]), terms) for equation, terms in enumerate(allowed)]
         for equations, terms in groups:
             if terms.any():
-                fitted = _coefficients(optimizer, theta[rows][:, terms], rates[rows][:, equations], member)
+                fitted = _coefficients(optimizer, theta[rows][:, terms], rates[rows][:, equations], place)
                 found[member][np.ix_(equations, np.flatnonzero(terms))] = fitted
     return torch.as_tensor(found, dtype=features.dtype, device=features.device)
 
 
-def _coefficients(optimizer: Any, theta: np.ndarray, rates: np.ndarray, member: int) -> np.ndarray:
+def _coefficients(optimizer: Any, theta: np.ndarray, rates: np.ndarray, place: str) -> np.ndarray:
     fresh = copy.deepcopy(optimizer)
     try:
         # Warnings of a single member (no convergence, all terms gone) show in the inclusion probabilities.
@@ -109,6 +111,6 @@ def _coefficients(optimizer: Any, theta: np.ndarray, rates: np.ndarray, member: 
             fresh.fit(theta, rates)
     except Exception as error:
         name = type(optimizer).__name__
-        raise SolveError(f"{name} failed on member {member} of the ensemble: {error}") from error
+        raise SolveError(f"{name} failed{place}: {error}") from error
     coefficients = np.atleast_2d(np.asarray(fresh.coef_, dtype=np.float64))
     return np.where(np.isfinite(coefficients), coefficients, 0.0)

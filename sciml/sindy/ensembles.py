@@ -6,7 +6,6 @@ bootstraps, solved together from Gram matrices (`sciml.sindy.moments`), or any o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, final, get_args
@@ -80,19 +79,22 @@ class Ensemble:
         at = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=chosen.dtype, device=chosen.device)
         return torch.stack([torch.nanquantile(each, at, dim=0) for each in chosen.unbind(1)], dim=1)
 
-    @property
-    def criterion(self) -> Tensor:
+    def criterion(self, rows: Tensor | float | None = None) -> Tensor:
         """Extended Bayesian information criterion of each refitted equation, [m]; lower is better.
 
         N log(RSS / N) + k log N + 2 log(p choose k), for k terms out of p (Chen and Chen 2008,
         doi:10.1093/biomet/asn034).
+
+        Parameters
+        ----------
+        rows : how many independent rows the data are worth, for each equation [m]; N by default.
         """
         tiny = torch.finfo(self.residual.dtype).tiny
-        mean = (self.residual / self.samples).clamp(min=tiny)
-        terms = self.support.sum(1).to(mean.dtype)
-        whole = terms.new_tensor(float(self.support.shape[1]))
+        count = torch.as_tensor(self.samples if rows is None else rows).to(self.residual)
+        terms = self.support.sum(1).to(count)
+        whole = torch.full_like(terms, float(self.support.shape[1]))
         choices = torch.lgamma(whole + 1) - torch.lgamma(terms + 1) - torch.lgamma(whole - terms + 1)
-        return self.samples * mean.log() + terms * math.log(self.samples) + 2 * choices
+        return count * (self.residual / self.samples).clamp(min=tiny).log() + terms * count.log() + 2 * choices
 
 
 def bootstrap_counts(
@@ -198,9 +200,12 @@ def threshold_path(
     return _run(settings, features, targets, [float(value) for value in thresholds])
 
 
-def choose_threshold(path: Sequence[Ensemble]) -> tuple[int, ...]:
-    """Return for each equation which ensemble of a path has the best criterion; of equal ones the sparsest."""
-    scores = torch.stack([each.criterion for each in path])
+def choose_threshold(path: Sequence[Ensemble], rows: Tensor | float | None = None) -> tuple[int, ...]:
+    """Return for each equation which ensemble of a path has the best criterion; of equal ones the sparsest.
+
+    `rows` is how many independent rows the data are worth, where neighbouring rows have similar errors.
+    """
+    scores = torch.stack([each.criterion(rows) for each in path])
     best = scores.amin(0)
     sparse = torch.stack([each.support.sum(1) for each in path]).to(scores.dtype)
     return tuple(torch.where(scores <= best + 1e-9 * best.abs(), sparse, torch.inf).argmin(0).tolist())

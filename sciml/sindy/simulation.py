@@ -27,7 +27,7 @@ FEW = 16
 @final
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """States of a law over time; `np.asarray(simulation)` gives them.
+    """States of a law over time; `np.asarray(simulation)` gives them, and it is indexed like them.
 
     Attributes
     ----------
@@ -58,6 +58,9 @@ class Simulation:
     def __len__(self) -> int:
         return len(self.states)
 
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self.states[index]
+
 
 def simulate(
     law: Discovery,
@@ -82,7 +85,7 @@ def simulate(
         size = np.maximum(np.abs(rows).max(axis=0, initial=0.0), _size(law))
         absolute = np.full(d, atol) if atol is not None else 1e-3 * rtol * np.maximum(size, 1e-300)
         states = _integrate(law, rows, times, inputs, rtol, absolute)
-    complete = np.isfinite(states).all(axis=(1, 2))
+    complete = np.asarray(np.isfinite(states).all(axis=(1, 2)))
     statuses = tuple(Status.CONVERGED if ok else Status.DIVERGED for ok in complete)
     message = "Every solution reached the last time."
     if not complete.all():
