@@ -70,7 +70,8 @@ def _from_pysindy(given: Any, variables: Sequence[str]) -> Library:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fitted = clone(given).fit(points)
+            fitted: Any = clone(given)
+            fitted = fitted.fit(points)
             values = np.asarray(fitted.transform(points))
             labels = [str(label) for label in fitted.get_feature_names(list(names))]
     except Exception as error:

@@ -1,4 +1,4 @@
-"""From compared models to the answer: coefficients in the user's units, how sure they are, and whether to trust them."""
+"""From compared models to the answer: coefficients in the user's units and how sure they are."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class FormulaBasis(Basis):
         """Return the slopes [N, d, v]."""
         result = np.zeros((len(z), coefficients.shape[1], len(self.names)))
         if self._slopes is not None:
-            active = coefficients.any(axis=1)
+            active = np.asarray(coefficients.any(axis=1))
             for (j, v), slope in zip(self._where, self._slopes(*(z * self.scales).T), strict=True):
                 if active[j]:
                     result[:, :, v] += self.scales[v] * slope[:, None] * coefficients[j]

@@ -13,9 +13,11 @@ from typing import final
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import LinAlgError, cholesky_banded, lapack
+from scipy.linalg import LinAlgError, cholesky_banded, get_lapack_funcs
 
 __all__ = ["WIDTH", "Covariance", "Defects", "interval_weights"]
+
+_tbtrs, _pbtrs = get_lapack_funcs(("tbtrs", "pbtrs"), dtype=np.float64)
 
 WIDTH = 6
 NARROW = 4
@@ -243,8 +245,8 @@ class Covariance:
 
     def whiten(self, values: np.ndarray) -> np.ndarray:
         """Return L^-1 M for M [n d, ...]."""
-        return lapack.dtbtrs(self.factor, np.asfortranarray(values), uplo="L")[0]
+        return _tbtrs(self.factor, np.asfortranarray(values), uplo="L")[0]
 
     def solve(self, values: np.ndarray) -> np.ndarray:
         """Return C^-1 v for v [n d]."""
-        return lapack.dpbtrs(self.factor, values, lower=1)[0]
+        return _pbtrs(self.factor, values, lower=1)[0]

@@ -162,7 +162,7 @@ def _polish(pool: Pool, report: Callable[[str], None]) -> Pool:
     finer = Pool(system, pool.x, pool.noise, report)
     for model in pool.ranked[:3]:
         start = replace(model.estimate, noise=np.full_like(model.estimate.noise, 1e-6), error=1e-3, visited=())
-        finer.settle(start)
+        finer.settle(start, least_error=1e-8)
     return finer if finer.ranked else pool
 
 
@@ -173,7 +173,7 @@ def system_of(request: Request, samples: Samples, library: Library) -> System:
     basis = library.bind(variables, samples.scales)
     defects = Defects(samples.clock, record.bounds, request.discrete)
     d, p = len(record.names), len(basis.terms)
-    penalty = np.log(defects.count) + 2 * np.log(basis.families) + 2 * np.log(2) * basis.degrees
+    penalty = np.log(defects.count * d) + 2 * np.log(basis.families) + 2 * np.log(2) * basis.degrees
     known, fixed = request.known_basis(samples)
     return System(
         y=samples.z,

@@ -250,7 +250,7 @@ def torch_module(law: Discovery) -> Any:
 
 def pysindy_model(law: Discovery) -> Any:
     """Return a fitted pysindy model of the same right-hand sides."""
-    from sciml.sindy.modules import pysindy_model
+    from sciml.sindy.pysindy_models import pysindy_model
 
     if law.kind == "field":
         raise ArgumentError("pysindy has no model of a field that could be evaluated; use law.to_sympy()")

@@ -58,7 +58,7 @@ def _trajectories(law: Discovery, figure: Picture, grid: object) -> None:
             axes.set_autoscaley_on(not law.states)
             axes.plot(law.times[0], solved[:, i], "--", color=color_of(1), linewidth=1.0, label="law, solved")
         axes.set_ylabel(name)
-        if i == 0:
+        if i == 0 and law.data + law.states:
             axes.legend(ncols=3, loc="upper right")
         if i == len(law.names) - 1:
             axes.set_xlabel(law.coordinates[-1])

@@ -10,7 +10,17 @@ import numpy as np
 from scipy.linalg import LinAlgError
 
 from sciml.sindy.defects import Covariance
-from sciml.sindy.refinement import HOLDS, Estimate, System, criterion, increments, linearise, refine, spread_out
+from sciml.sindy.refinement import (
+    HOLDS,
+    LAST_ERROR,
+    Estimate,
+    System,
+    criterion,
+    increments,
+    linearise,
+    refine,
+    spread_out,
+)
 from sciml.sindy.selection import Factor, likelihood, path
 
 __all__ = ["Model", "Pool", "neighbourhood", "starting_supports"]
@@ -50,7 +60,7 @@ def starting_supports(system: System, x: np.ndarray, groups: Iterable[np.ndarray
     targets = defects.differences(x)
     if system.known is not None and system.fixed is not None:
         targets = targets - defects.integrals(system.known.values(z) @ system.fixed)
-    triangle = np.linalg.qr(np.column_stack([features, targets]), mode="r")
+    triangle = np.asarray(np.linalg.qr(np.column_stack([features, targets]), mode="r"))
     matrix, rights = triangle[:, :p], triangle[:, p:]
     n = len(features)
     found: dict[tuple[int, ...], None] = {}
@@ -86,7 +96,7 @@ def coefficients_of(system: System, x: np.ndarray, support: np.ndarray) -> np.nd
 
 
 def neighbourhood(system: System, estimate: Estimate) -> tuple[Factor, np.ndarray, np.ndarray]:
-    """Return the whitened problem of all terms at an estimate: its factor, the offered flat indices, the support's place."""
+    """Return the whitened problem of all terms at an estimate, their flat indices, and the support's place in them."""
     d = system.shape[1]
     lin = linearise(system, estimate.x, estimate.coefficients, estimate.noise)
     size = increments(system.defects, estimate.x)
@@ -126,12 +136,12 @@ class Pool:
                 self.settle(end)
             rest.add(tuple(int(k) for k in end.support))
 
-    def settle(self, begin: Estimate, *, most: int = 25) -> Model | None:
+    def settle(self, begin: Estimate, *, most: int = 25, least_error: float = LAST_ERROR) -> Model | None:
         """Fit a fixed support tightly and enter it into the pool."""
         key = tuple(int(k) for k in begin.support)
         if key in self.models:
             return self.models[key]
-        end = refine(self.system, begin, select=False, tolerance=TIGHT, most=most)
+        end = refine(self.system, begin, select=False, tolerance=TIGHT, most=most, least_error=least_error)
         model = None
         if end is not None:
             value = criterion(self.system, end)

@@ -6,8 +6,8 @@ J = A - B Df and r = A x + J (y - x),
 
     r - T Xi ~ N(0, C),    C = J S J' + M,    T = B Theta(x),
 
-so that one weighted least-squares problem gives the coefficients, and x <- y - S J' C^-1 (r - T Xi) the states. The model
-error is lowered step by step, as the likelihood allows: this continuation finds the basin of the global maximum.
+so that one weighted least-squares problem gives the coefficients, and x <- y - S J' C^-1 (r - T Xi) the states. The
+model error is lowered step by step, as the likelihood allows: this continuation finds the basin of the global maximum.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ FIRST_ERROR, LAST_ERROR, HOLDS = 0.3, 1e-5, 1e-3
 HALF = 10**0.5
 NOISE_FLOOR = 3e-4
 PROBES = 6
+# Steps for which the model error may stay where it is, above HOLDS.
+PATIENCE = 10
 
 
 @final
@@ -185,7 +187,7 @@ def refine(
     visited: list[tuple[int, ...]] = list(begin.visited)
     defects = system.defects
     size = increments(defects, begin.x)
-    still = 0
+    still, lowest, since = 0, np.inf, 0
     for iteration in range(most):
         try:
             lin = linearise(system, now.x, now.coefficients, now.noise)
@@ -194,6 +196,10 @@ def refine(
             error, cov = _model_error(lin, now, size, least_error)
         except (LinAlgError, ValueError, FloatingPointError):
             return None
+        since = 0 if error < lowest * 0.999 or error <= HOLDS * 1.001 else since + 1
+        lowest = min(lowest, error)
+        if since > PATIENCE:
+            break
         right = cov.whiten(lin.target.ravel())
         support = now.support
         searching = select and iteration >= hold

@@ -22,6 +22,8 @@ MISSING = 1e4
 NOTICED = 0.03
 MOST_GARBAGE = 0.35
 ROUNDS = 6
+# Shorter records do not tell garbage from events.
+LEAST_FOR_GARBAGE = 50
 
 
 @final
@@ -115,6 +117,8 @@ def _garbage(
     """
     place = np.flatnonzero(used)
     y = values[place]
+    if len(y) < LEAST_FOR_GARBAGE:
+        return np.zeros(len(values), dtype=bool)
     size = 1.4826 * float(np.median(np.abs(y)))
     size = size if size > 0 else _size(y)
     away = y - np.concatenate([median_filter(values[part][used[part]], 5, mode="nearest") for part in parts])

@@ -53,7 +53,7 @@ class Factor:
         if n <= count + 1:
             triangle, right, rest = matrix, target, 0.0
         else:
-            triangle = np.linalg.qr(np.column_stack([matrix, target]), mode="r")
+            triangle = np.asarray(np.linalg.qr(np.column_stack([matrix, target]), mode="r"))
             triangle, right, rest = (
                 triangle[:count, :count],
                 triangle[:count, count],

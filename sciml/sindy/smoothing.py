@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from scipy.linalg import cholesky_banded, lapack
+from scipy.linalg import cholesky_banded, get_lapack_funcs
 
 __all__ = ["Smooth", "differences", "smooth"]
+
+(_pbtrs,) = get_lapack_funcs(("pbtrs",), dtype=np.float64)
 
 ORDER = 3
 LEAST_GAP = 0.1
@@ -42,8 +44,8 @@ class Smooth:
 def differences(times: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return third derivatives as rows of four weights [M, 4] at nodes first[M] + (0, 1, 2, 3).
 
-    Gaps below a tenth of the median one count as this. Each row is multiplied by the root of its length in time, so that sums of squares stand for integrals. `bounds` are
-    the first nodes of the records and N; no row crosses them.
+    Gaps below a tenth of the median one count as this. Each row is multiplied by the root of its length in time, so
+    that sums of squares stand for integrals. `bounds` are the first nodes of the records and N; no row crosses them.
     """
     first = np.concatenate([np.arange(a, b - ORDER) for a, b in itertools.pairwise(bounds)])
     # Samples at nearly the same time would have differences that drown all others in rounding.
@@ -77,7 +79,7 @@ def smooth(values: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.nda
             np.add.at(gram[b - a], first + a, rows[:, a] * rows[:, b])
     window = first[:, None] + np.arange(ORDER + 1)
     freedom = max(m - ORDER * records, 1)
-    size = float(np.mean(y[used] ** 2)) if m else 1.0
+    size = float(np.mean(y[used] ** 2)) or 1.0
     best: tuple[float, float, np.ndarray, float] | None = None
     for penalty in PENALTIES:
         band = penalty * gram
@@ -86,7 +88,7 @@ def smooth(values: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.nda
             factor = cholesky_banded(band, lower=True, overwrite_ab=True, check_finite=False)
         except np.linalg.LinAlgError:
             continue
-        x, _ = lapack.dpbtrs(factor, y, lower=1)
+        x, _ = _pbtrs(factor, y, lower=1)
         # Both parts by themselves: where the solution is lost in rounding, they show it.
         rough = np.einsum("ma,ma->m", rows, x[window])
         variance = max(float(weights @ (y - x) ** 2 + penalty * (rough @ rough)) / freedom, 1e-30 * size)

@@ -1,4 +1,4 @@
-"""Whether a law is to be trusted: does it explain the data, and do the data determine it?"""
+"""Whether a law is to be trusted: whether it explains the data, and whether the data determine it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,25 @@ def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, w
     n, d = system.defects.count, len(record.names)
     variation = np.array([_variation(winner.x[:, i], record.slices) for i in range(d)])
     reasons = []
-    if winner.error > HOLDS * 1.001:
+    still = [
+        name
+        for name, v, s, column in zip(record.names, variation, winner.noise, winner.x.T, strict=True)
+        if v < 1e-6 * np.sqrt(np.mean(column**2)) or not column.any()
+    ]
+    if still:
+        reasons.append(f"{', '.join(still)}: nothing moves, so that any law with this fixed point explains the data")
+    elif winner.error > HOLDS * 1.001:
         reasons.append(
             f"the library does not explain the data: the model error is {winner.error:.1g} of the increments; "
             "offer other terms or a finer sampling"
         )
     if not winner.converged:
         reasons.append("the fit did not converge")
-    drowned = [name for name, v, s in zip(record.names, variation, winner.noise, strict=True) if s > MOST_NOISE * v]
+    drowned = [
+        name
+        for name, v, s in zip(record.names, variation, winner.noise, strict=True)
+        if s > MOST_NOISE * v and name not in still
+    ]
     if drowned:
         reasons.append(f"{', '.join(drowned)}: hardly any variation beyond the noise")
     if weights[0] < LEAST_WEIGHT:
