@@ -1,0 +1,200 @@
+"""How much data and equations count: the linearised problem of an identification, and two variances from it.
+
+Data rows H theta = y + sigma e and equations E theta = f + epsilon e' (their rows compressed to a triangle). Both
+variances are those of the residuals with the degrees of freedom that are left (restricted maximum likelihood; H. D.
+Patterson, R. Thompson, doi:10.1093/biomet/58.3.545): the data determine tr (H A^-1 H') / sigma^2 numbers with A the
+normal matrix, the equations the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from sciml.pinn.inverse_objective import InverseObjective
+
+__all__ = ["Choice", "LinearSystem", "Solved", "best_choice"]
+
+RIDGE = 1e-12
+LEAST = 1e-12
+# Equations need not be stricter than this, relative to the noise.
+STRICTEST = 1e-4
+# What a network cannot follow is no noise, neighbouring points share it: in the end the equations count less.
+SLACK = 3.0
+PASSES = 8
+CLOSE = 0.1
+
+
+@final
+@dataclass(frozen=True)
+class Choice:
+    """The minimum for the likeliest noise and tightness.
+
+    Attributes
+    ----------
+    theta, covariance : all parameters [P], and the covariance of the quantities.
+    sigma : noise by observed name, in its own unit.
+    tightness : relative residual of the equations that counts like one standard deviation of all data.
+    freedom : data less what was determined.
+    """
+
+    theta: Tensor
+    covariance: Tensor
+    sigma: dict[str, float]
+    tightness: float
+    freedom: float
+
+
+@final
+@dataclass(frozen=True)
+class Solved:
+    """A minimum: parameters, covariance of the quantities, how many numbers the data determine, misfits by name."""
+
+    theta: Tensor
+    covariance: Tensor
+    used: float
+    misfits: dict[str, float]
+
+
+@final
+@dataclass(frozen=True)
+class LinearSystem:
+    """The linearised problem: data rows by observed name, rows of everything else compressed to a triangle.
+
+    All for sigma = 1 unit of the data's size and a tightness of 1, J theta - r on the right.
+    """
+
+    data: dict[str, tuple[Tensor, Tensor]]
+    triangle: Tensor
+    right: Tensor
+    priors: Tensor
+    prior_right: Tensor
+    quantities: int
+    rest: float
+    rows: int
+    terms: int
+
+    @classmethod
+    def of(cls, objective: InverseObjective) -> LinearSystem | None:
+        """Linearise."""
+        theta = objective.parameters()
+        keys = {
+            name: key
+            for e in objective.experiments
+            for m in e.measured
+            for name, key in zip(m.names, m.keys, strict=True)
+        }
+        data: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        matrices, vectors, priors, prior_right = [], [], [], []
+        sizes = objective.sizes()
+        for chunk in objective.chunks():
+            residuals, jacobians = objective.jacobian(chunk)
+            for name, residual in residuals.items():
+                matrix = jacobians[name]
+                right = matrix @ theta - residual
+                if name in keys:
+                    data.setdefault(keys[name], []).append((matrix, right))
+                elif name.startswith("prior of "):
+                    priors.append(matrix)
+                    prior_right.append(right)
+                else:
+                    factor = math.sqrt(objective.data * objective.weight(name) / sizes[name])
+                    matrices.append(matrix * factor)
+                    vectors.append(right * factor)
+        matrix, vector = torch.cat(matrices), torch.cat(vectors)
+        if not bool(torch.isfinite(matrix).all() and torch.isfinite(vector).all()):
+            return None
+        triangle, right = _compressed(matrix, vector)
+        none = matrix.new_zeros((0, matrix.shape[1]))
+        return cls(
+            {key: (torch.cat([m for m, _ in parts]), torch.cat([r for _, r in parts])) for key, parts in data.items()},
+            triangle,
+            right,
+            torch.cat([none, *priors]),
+            torch.cat([none[:, 0], *prior_right]),
+            objective.quantities.count,
+            max(float(vector.square().sum() - right.square().sum()), 0.0),
+            len(vector),
+            len({name for e in objective.experiments for place in e.places for name in place.names}),
+        )
+
+    def solve(self, sigma: Mapping[str, float], tightness: float) -> Solved:
+        """Return the minimum for these standard deviations."""
+        rows = [matrix / sigma[key] for key, (matrix, _) in self.data.items()]
+        right = [r / sigma[key] for key, (_, r) in self.data.items()]
+        size = torch.cat([*rows, self.triangle]).norm(dim=0).clamp_min(torch.finfo(self.triangle.dtype).tiny)
+        before, still = _compressed(
+            torch.cat([self.triangle / tightness, self.priors]) / size,
+            torch.cat([self.right / tightness, self.prior_right]),
+            RIDGE,
+        )
+        after, rotated = _compressed(torch.cat([*(r / size for r in rows), before]), torch.cat([*right, still]))
+        found = torch.linalg.solve_triangular(after, rotated[:, None], upper=True)[:, 0]
+        eye = torch.eye(self.quantities, dtype=size.dtype, device=size.device)
+        corner = torch.linalg.solve_triangular(after[-self.quantities :, -self.quantities :], eye, upper=True)
+        last = size[-self.quantities :]
+        leverage = torch.linalg.solve_triangular(after.T, (torch.cat(rows) / size).T, upper=False)
+        found = found / size
+        misfits = {key: float((m @ found - r).square().mean().sqrt()) for key, (m, r) in self.data.items()}
+        covariance = corner @ corner.T / last[:, None] / last
+        return Solved(found, covariance, float(leverage.square().sum()), misfits)
+
+    def residual(self, theta: Tensor) -> float:
+        """Return the root mean square of the equations' relative residuals."""
+        squares = float((self.triangle @ theta - self.right).square().sum()) + self.rest
+        return math.sqrt(squares / (self.count * self.terms))
+
+    @property
+    def count(self) -> int:
+        """Number of data."""
+        return sum(len(r) for _, r in self.data.values())
+
+
+def best_choice(
+    system: LinearSystem, theta: Tensor, sizes: Mapping[str, float], noise: Mapping[str, float] | None
+) -> Choice:
+    """Return the minimum for the likeliest noise and tightness.
+
+    Parameters
+    ----------
+    system : in units of `sizes`.
+    theta : present parameters, whose misfit is the first guess.
+    sizes : of the data, by observed name.
+    noise : standard deviations where they are known.
+    """
+    if noise is not None:
+        sigma = {key: noise[key] / sizes[key] for key in noise}
+    else:
+        data = system.data.items()
+        sigma = {key: max(float((m @ theta - r).square().mean().sqrt()), LEAST) for key, (m, r) in data}
+    tightness = max(system.residual(theta), LEAST)
+    for _ in range(PASSES):
+        solved = system.solve(sigma, tightness)
+        freedom = max(system.count - solved.used, 1.0)
+        former = {**sigma, "": tightness}
+        if noise is None:
+            free = math.sqrt(system.count / freedom)
+            sigma = {key: max(value * free, LEAST) for key, value in solved.misfits.items()}
+        left = max(1 - (len(theta) - solved.used) / system.rows, 0.1)
+        tightness = max(system.residual(solved.theta) / math.sqrt(left), STRICTEST * min(sigma.values()), LEAST)
+        now = {**sigma, "": tightness}
+        if all(abs(now[key] - former[key]) <= CLOSE * former[key] for key in now):
+            break
+    tightness *= SLACK
+    solved = system.solve(sigma, tightness)
+    units = {key: value * sizes[key] for key, value in sigma.items()}
+    return Choice(solved.theta, solved.covariance, units, tightness, freedom)
+
+
+def _compressed(matrix: Tensor, vector: Tensor, ridge: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Return R [P, P] and Q'b [P] of the QR decomposition of a matrix [N, P] with a ridge below it."""
+    count = matrix.shape[1]
+    eye = torch.eye(count, dtype=matrix.dtype, device=matrix.device) * ridge
+    factors, tau = torch.geqrf(torch.cat((matrix, eye)))
+    rotated = torch.ormqr(factors, tau, torch.cat((vector, vector.new_zeros(count)))[:, None], transpose=True)
+    return factors[:count].triu(), rotated[:count, 0]
