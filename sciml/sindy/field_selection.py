@@ -204,6 +204,8 @@ class Selection:
             X = self._stack(columns * root[:, None])
             scale = np.linalg.norm(X, axis=0)
             scale[scale == 0.0] = 1.0
+            if not np.isfinite(X).all():
+                break
             step = np.linalg.lstsq(X / scale, self._stack(r * root), rcond=None)[0] / scale
             length = float(np.sum((X @ step) ** 2))
             for _ in range(8):
@@ -211,6 +213,9 @@ class Selection:
                 trial[chosen] += step
                 new = self._merit(trial, chosen)
                 # From zero the first step changes S by orders of magnitude, so it is not judged.
+                if not np.isfinite(new[0]):
+                    step = step / 2.0
+                    continue
                 if not full.any() or new[0] <= merit * (1.0 + 1e-12):
                     break
                 step = step / 2.0

@@ -14,21 +14,45 @@ __all__ = ["Modes", "denoised", "noise_level", "signal_modes"]
 
 # The median of the square of a standard normal number.
 CHI2_MEDIAN = 0.45493642311957
+BLOCKS = 10
 
 
 def noise_level(field: np.ndarray) -> float:
-    """Return the standard deviation of white noise, from the quarter of highest frequency in all axes (DCT-II)."""
-    spectrum = fft.dctn(field, norm="ortho")
-    corner = tuple(slice(max(n - max(n // 4, 1), 1) if n > 1 else 0, n) for n in field.shape)
-    return float(np.sqrt(np.median(spectrum[corner] ** 2) / CHI2_MEDIAN))
+    """Return the standard deviation of white noise from the cosine spectrum (DCT-II).
+
+    The median of the squares in the quarter of highest frequency in all axes, which signals reach last, is a first
+    value; the mean over all blocks of the spectrum that agree with it is the result. An error of the variance would
+    make false terms, since it corrects every product.
+    """
+    power = fft.dctn(field, norm="ortho") ** 2
+    corner = tuple(slice(n - max(n // 4, 1), n) for n in field.shape)
+    variance = float(np.median(power[corner])) / CHI2_MEDIAN
+    counts = np.ones_like(power)
+    for axis, n in enumerate(field.shape):
+        starts = np.unique(np.linspace(0, n, min(BLOCKS, max(n // 4, 1)) + 1).astype(int)[:-1])
+        power, counts = np.add.reduceat(power, starts, axis=axis), np.add.reduceat(counts, starts, axis=axis)
+    for _ in range(3):
+        agrees = power < variance * (counts + 3.0 * np.sqrt(2.0 * counts))
+        if agrees.any() and variance > 0.0:
+            variance = float(power[agrees].sum() / counts[agrees].sum())
+    return float(np.sqrt(variance))
 
 
-def denoised(field: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the field with each cosine mode damped by 1 - sigma^2 / (smoothed power), none below 4 sigma^2."""
+def denoised(field: np.ndarray, sigma: float, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return the field with each cosine mode damped by 1 - sigma^2 / (smoothed power), none below 4 sigma^2.
+
+    Parameters
+    ----------
+    field : on the grid.
+    sigma : standard deviation of its noise.
+    shape : of a coarser grid for the result, which has its points at (i + 1/2) N / N_c - 1/2 of each axis.
+    """
     spectrum = fft.dctn(field, norm="ortho")
     power = ndimage.uniform_filter(spectrum**2, size=3, mode="nearest")
-    gain = np.where(power > 4.0 * sigma**2, 1.0 - sigma**2 / np.maximum(power, 1e-300), 0.0)
-    return fft.idctn(gain * spectrum, norm="ortho")
+    spectrum *= np.where(power > 4.0 * sigma**2, 1.0 - sigma**2 / np.maximum(power, 1e-300), 0.0)
+    if shape is not None and shape != field.shape:
+        spectrum = spectrum[tuple(slice(n) for n in shape)] * np.sqrt(np.prod(shape) / field.size)
+    return fft.idctn(spectrum, norm="ortho")
 
 
 @final

@@ -18,7 +18,9 @@ from numpy.polynomial import Polynomial
 
 __all__ = ["leibniz", "window"]
 
+# The noise of a k-th derivative grows with the k-th power of one over the taper, so high orders have wider ones.
 TAPER = 0.15
+WIDER = 0.02
 
 
 def window(n: int, order: int) -> np.ndarray:
@@ -31,10 +33,10 @@ def window(n: int, order: int) -> np.ndarray:
     order : int
         highest derivative; the window is smooth enough for sums to be integrals at this order.
     """
-    smoothness = order + 2
+    smoothness = order + int(os.environ.get("SM", "2"))
     length = n + 1.0
     # A taper of few points cannot carry its own derivatives: its sums would not be integrals.
-    taper = min(max(TAPER * length, 2.0 * smoothness), 0.5 * length)
+    taper = min(max((TAPER + WIDER * (order - 1)) * length, 2.0 * smoothness), 0.5 * length)
     slope = Polynomial([1.0, 0.0, -1.0]) ** smoothness  # of z = (1 + y)/2, in y: well conditioned about the middle
     step = slope.integ(lbnd=-1.0)
     step = step / step(1.0)
