@@ -8,8 +8,10 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from sciml import __version__
-from sciml.command import NOT_CONVERGED, SOLVED, Arguments, Option, Progress, leave, parse, run, usage
-from sciml.request import PROBLEM_OPTIONS, directory_name, requested_problem
+from sciml.command import NOT_CONVERGED, SOLVED, Arguments, Option, Progress, leave, parse, positive, run, usage
+from sciml.errors import ArgumentError
+from sciml.identify import DATA_OPTIONS
+from sciml.request import PROBLEM_OPTIONS, TRUTH, directory_name, requested_problem
 from sciml.solve import BUDGET, NETWORK_OPTIONS, REFERENCE_BUDGET, solution_of
 
 if TYPE_CHECKING:
@@ -20,20 +22,31 @@ __all__ = ["main"]
 OPTIONS = (
     *PROBLEM_OPTIONS,
     *NETWORK_OPTIONS,
-    Option("out", "directory for the results (runs/NAME)", "DIR"),
+    Option("identify", "compare how unknown numbers are identified from data, both solvers at equal time (60 s)"),
+    *DATA_OPTIONS,
+    TRUTH,
+    Option("rtol", "with --identify: tolerance of the classical solver (1e-8)", "R",
+           positive("the tolerance", below=1)),
+    Option("out", "directory for the results (runs/NAME, runs/identify-NAME)", "DIR"),
     Option("json", "print one JSON object on stdout, and everything else on stderr"),
     Option("list", "list the bundled problems"),
     Option("traceback", "show where in the program an unexpected error happened"),
     Option("version", "print the version"),
     Option("help", "print this text"),
-)
+)  # fmt: skip
+IDENTIFICATION = (*(option.name for option in (*DATA_OPTIONS, TRUTH)), "rtol")
 
 HELP = usage(
     "compare",
-    ("NAME [options]", "FILE.py [options]", "EQUATION... CONDITION... --domain x=0:1 t=0:1 [options]"),
+    (
+        "NAME [options]",
+        "FILE.py [options]",
+        "EQUATION... CONDITION... --domain x=0:1 t=0:1 [options]",
+        "--identify NAME --data FILE --unknown nu [options]",
+    ),
     "Compare a network with the classical solver: who is faster at equal accuracy, who more accurate in equal time?",
     OPTIONS,
-    ("burgers", "helmholtz --budget 60"),
+    ("burgers", "helmholtz --budget 60", "--identify burgers --data points.csv --unknown nu --set nu=0.1"),
 )
 
 
@@ -58,6 +71,15 @@ def _main(argv: Sequence[str]) -> int:
 
 
 def _compare(arguments: Arguments) -> int:
+    if arguments.get("identify"):
+        if arguments.get("optimizer") is not None:
+            raise ArgumentError("--optimizer has no meaning with --identify")
+        from sciml.identification_comparison import compare_identifications
+
+        return compare_identifications(arguments)
+    for name in IDENTIFICATION:
+        if arguments.get(name) is not None:
+            raise ArgumentError(f"--{name} goes with --identify")
     problem = requested_problem(arguments, "compare")
     problem.check_forward()
     from sciml.comparison import compare, reference

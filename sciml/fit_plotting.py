@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sciml.observations import Observations
     from sciml.solution import Solution
 
-__all__ = ["plot"]
+__all__ = ["plot", "plot_fits"]
 
 # Points of a curve and per axis of a map; data drawn at most, spread over all of them.
 CURVE, MAP, MOST_DATA = 501, 161, 4000
@@ -63,6 +63,48 @@ def plot(fit: Fit, path: str | Path | None = None) -> Picture:
             draw(figure.add_subplot(grid[number // columns, number % columns]))
     if path is not None:
         write_figure(figure, path)
+    return figure
+
+
+def plot_fits(fits: Sequence[tuple[str, Fit]], truth: Mapping[str, float]) -> Picture:
+    """Draw the numbers of several fits to the same data with their intervals, one panel for each number.
+
+    Parameters
+    ----------
+    fits : pairs of a label and a fit.
+    truth : true values by name, drawn as lines.
+    """
+    names = list(dict.fromkeys(name for _, fit in fits for name in fit.parameters))
+    columns = min(4, len(names))
+    rows = math.ceil(len(names) / columns)
+    with matplotlib.rc_context(STYLE):
+        figure = Picture(figsize=(2.9 * columns, (0.9 + 0.45 * len(fits)) * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.add_gridspec(rows, columns)
+        for number, name in enumerate(names):
+            axes = figure.add_subplot(grid[number // columns, number % columns])
+            for row, (_, fit) in enumerate(fits):
+                e = fit.parameters[name]
+                ends = np.array([[e.value - e.interval[0]], [e.interval[1] - e.value]])
+                spread = ends if np.isfinite(ends).all() else None
+                axes.errorbar(
+                    [e.value],
+                    [row],
+                    xerr=spread,
+                    fmt="o",
+                    color=color_of(row),
+                    capsize=4,
+                    markersize=4.5,
+                    linewidth=1.4,
+                )
+            if name in truth:
+                axes.axvline(truth[name], color="0.5", linestyle=":", linewidth=1.0, label="true value")
+                axes.legend(loc="best", fontsize=8)
+            axes.set_yticks(range(len(fits)), [f"{who}, {fit.wall_time:.2g} s" for who, fit in fits])
+            axes.set_ylim(len(fits) - 0.5, -0.5)
+            axes.ticklabel_format(axis="x", useOffset=False)
+            axes.tick_params(axis="x", labelrotation=20)
+            axes.set_title(f"${mathtext(name)}$")
     return figure
 
 

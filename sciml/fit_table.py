@@ -17,8 +17,19 @@ from sciml.typography import short
 
 if TYPE_CHECKING:
     from sciml.fit import Fit, FunctionEstimate
+    from sciml.inference import Estimate
 
-__all__ = ["digits_for", "html", "open_direction_text", "summary", "table", "to_dict"]
+__all__ = [
+    "digits_for",
+    "function_row",
+    "html",
+    "open_direction_text",
+    "shown",
+    "summary",
+    "table",
+    "text_table",
+    "to_dict",
+]
 
 # Two weights count as equal within this: they are means over the data, rounded to three digits.
 EQUAL = 0.05
@@ -71,14 +82,11 @@ def table(fit: Fit) -> str:
     """Return the numbers and functions of a fit with their uncertainty, the noise, and what to beware of."""
     lines: list[str] = []
     if fit.parameters:
-        rows = [
-            (name, *_shown(e.value, e.standard_error), _interval(e.interval, e.value, e.standard_error))
-            for name, e in fit.parameters.items()
-        ]
-        lines.append(_text(("name", "value", "standard error", "95 % interval"), rows))
+        rows = [(name, *shown(e)) for name, e in fit.parameters.items()]
+        lines.append(text_table(("name", "value", "standard error", "95 % interval"), rows))
     if fit.functions:
-        rows = [_function_row(function) for function in fit.functions.values()]
-        lines.append(_text(("function", "range of values", "mean standard error", "over"), rows))
+        rows = [function_row(function) for function in fit.functions.values()]
+        lines.append(text_table(("function", "range of values", "mean standard error", "over"), rows))
     lines += [f"{name}: {text}" for name, text in _facts(fit).items()]
     lines += [f"warning: {text}" for text in fit.warnings]
     return "\n".join(lines)
@@ -101,12 +109,8 @@ def html(fit: Fit) -> str:
         return "<tr>" + "".join(f"<{tag}{style}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     rows = [row(("name", "value", "standard error", "95 % interval"), "th")]
-    for name, e in fit.parameters.items():
-        cells = (name, *_shown(e.value, e.standard_error), _interval(e.interval, e.value, e.standard_error))
-        rows.append(row(cells, "td"))
-    for function in fit.functions.values():
-        name, values, error, over = _function_row(function)
-        rows.append(row((name, values, error, over), "td"))
+    rows += [row((name, *shown(e)), "td") for name, e in fit.parameters.items()]
+    rows += [row(function_row(function), "td") for function in fit.functions.values()]
     facts = "".join(f"<div>{escape(name)}: {escape(text)}</div>" for name, text in _facts(fit).items())
     warned = "".join(f"<div><b>warning: {escape(text)}</b></div>" for text in fit.warnings)
     title = escape(f"Fit of {fit.problem.name or 'a problem'}")
@@ -148,16 +152,15 @@ def to_dict(fit: Fit) -> dict[str, Any]:
     )
 
 
-def _shown(value: float, error: float) -> tuple[str, str]:
-    return f"{value:.{digits_for(value, error)}g}", f"{error:.2g}" if math.isfinite(error) else "unknown"
+def shown(e: Estimate) -> tuple[str, str, str]:
+    """Return value, standard error and interval of a number with the digits that mean something."""
+    digits = digits_for(e.value, e.standard_error)
+    error = f"{e.standard_error:.2g}" if math.isfinite(e.standard_error) else "unknown"
+    return f"{e.value:.{digits}g}", error, f"[{e.interval[0]:.{digits}g}, {e.interval[1]:.{digits}g}]"
 
 
-def _interval(ends: tuple[float, float], value: float, error: float) -> str:
-    digits = digits_for(value, error)
-    return f"[{ends[0]:.{digits}g}, {ends[1]:.{digits}g}]"
-
-
-def _function_row(function: FunctionEstimate) -> tuple[str, str, str, str]:
+def function_row(function: FunctionEstimate) -> tuple[str, str, str, str]:
+    """Return signature, range of values, mean standard error and range of the arguments of a function."""
     found = function.sample()
     error = float(np.mean(found["standard_error"]))
     ranges = zip(function.arguments, function.lower, function.upper, strict=True)
@@ -198,7 +201,8 @@ def _data(fit: Fit) -> str:
     return f"{count} numbers" + (f" of {several} experiments" if several > 1 else "")
 
 
-def _text(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in letters of ASCII."""
     made = Table(*head, box=_LINES, pad_edge=False, show_edge=False, header_style="")
     for row in rows:
         made.add_row(*row)

@@ -15,7 +15,7 @@ from sciml.errors import ArgumentError, NotationError, UnknownProblemError, clos
 if TYPE_CHECKING:
     from sciml.problem import Problem
 
-__all__ = ["PROBLEM_OPTIONS", "directory_name", "is_condition", "requested_problem"]
+__all__ = ["PROBLEM_OPTIONS", "TRUTH", "directory_name", "is_condition", "requested_problem"]
 
 _BOUNDS = re.compile(r"\s*([A-Za-z]\w*)\s*=\s*([^:=]+):([^:=]+)")
 _VALUE = re.compile(r"\s*([A-Za-z]\w*)\s*=([^=]+)")
@@ -70,9 +70,25 @@ PROBLEM_OPTIONS = (
     Option("time", "name of the time coordinate (t)", "NAME", _name),
 )  # fmt: skip
 
+TRUTH = Option("truth", "true values of unknown numbers, to compare with", "nu=0.02", _value, _is_value)
 
-def requested_problem(arguments: Arguments, command: str = "solve") -> Problem:
+
+def requested_problem(
+    arguments: Arguments,
+    command: str = "solve",
+    *,
+    functions: Sequence[str] = (),
+    starts: Mapping[str, str] | None = None,
+) -> Problem:
     """Build the problem that the positional texts and the options of `PROBLEM_OPTIONS` ask for.
+
+    Parameters
+    ----------
+    arguments : the command line.
+    command : for messages.
+    functions : signatures of functions that are to be identified, "k(x)". In a bundled problem they take the place of a
+        parameter of the same name.
+    starts : values of parameters of typed equations that `--set` does not give.
 
     Raises
     ------
@@ -94,11 +110,11 @@ def requested_problem(arguments: Arguments, command: str = "solve") -> Problem:
         for option in ("unknowns", "time"):
             if arguments.get(option) is not None:
                 raise ArgumentError(f"--{option} goes with equations; {texts[0]} has its own")
-        return _loaded(texts[0], domain, values)
+        return _with_functions(_loaded(texts[0], domain, values), functions)
     for text in texts:
         if not _is_equation(text):
             raise ArgumentError(f"{text!r} is neither an equation nor a condition")
-    return _typed(texts, domain, values, arguments)
+    return _typed(texts, domain, {**(starts or {}), **values}, arguments, functions)
 
 
 def directory_name(problem: Problem) -> str:
@@ -137,15 +153,36 @@ def _loaded(name: str, domain: Mapping[str, Any], values: Mapping[str, str]) -> 
     return problem.replace(domain={key: domain.get(key, problem.domain.interval(key)) for key in problem.coordinates})
 
 
+def _with_functions(problem: Problem, functions: Sequence[str]) -> Problem:
+    """Return a problem with further unknown functions; what was known for numbers in their place is not kept."""
+    if not functions:
+        return problem
+    names = [signature.partition("(")[0].strip() for signature in functions]
+    parameters = {name: value for name, value in problem.parameters.items() if name not in names}
+    known = [f"{name}({', '.join(arguments)})" for name, arguments in problem.unknown_functions.items()]
+    declared: dict[str, Any] = dict.fromkeys([*functions, *(k for k in known if k.partition("(")[0] not in names)])
+    declared |= {
+        f"{name}({', '.join(problem.vocabulary.functions[name])})": function
+        for name, function in problem.functions.items()
+        if name not in names
+    }
+    return problem.replace(functions=declared, parameters=parameters, exact=None)
+
+
 def _typed(
-    texts: Sequence[str], domain: Mapping[str, tuple[str, str]], values: Mapping[str, str], arguments: Arguments
+    texts: Sequence[str],
+    domain: Mapping[str, tuple[str, str]],
+    values: Mapping[str, str],
+    arguments: Arguments,
+    functions: Sequence[str] = (),
 ) -> Problem:
     from sciml.problem import Problem
 
     if not domain:
         raise ArgumentError("equations need the intervals of their coordinates, for example --domain x=0:1 t=0:1")
     coordinates = tuple(domain)
-    unknowns = (*(arguments.get("unknowns") or ()), *_differentiated(texts, coordinates))
+    names = {signature.partition("(")[0].strip() for signature in functions}
+    unknowns = (*(arguments.get("unknowns") or ()), *(_differentiated(texts, coordinates) - names))
     conditions = [text for text in texts if is_condition(text, coordinates, unknowns)]
     equations = [text for text in texts if text not in conditions]
     if not equations:
@@ -164,6 +201,7 @@ def _typed(
         dict(domain),
         {key: _number(key, text) for key, text in values.items()},
         unknowns=arguments.get("unknowns"),
+        functions=list(functions) or None,
         time=time or "t",
     )
 
