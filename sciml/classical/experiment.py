@@ -27,6 +27,7 @@ __all__ = ["Experiment", "TrialError", "experiment_of"]
 
 Array = NDArray[Any]
 
+KEPT = 1e-5  # tolerance of the solver below which slopes serve at finer ones too
 USABLE = 0.05  # estimated relative error above which a solution says nothing
 LARGEST_STEP = 0.05  # of a finite difference, in z
 NEAR = 1e-2  # change of z, and
@@ -184,7 +185,8 @@ class ForwardExperiment(Experiment):
         self, problem: Problem, observations: Observations, ranges: Mapping[str, Range], logarithm: bool
     ) -> None:
         super().__init__(problem, observations, ranges, logarithm)
-        self._solutions: dict[tuple[bytes, float], Solution] = {}
+        self._latest: tuple[Array, float, Solution | None] = (np.empty(0), 0.0, None)
+        self._accepted = self._latest
         self._last: tuple[Array, Array, Array, Array, float] | None = None
         self._method = ""
 
@@ -198,23 +200,27 @@ class ForwardExperiment(Experiment):
         return self._values(self.solution(z, tolerance, clock))
 
     def solution(self, z: Array, tolerance: float, clock: Clock) -> Solution:
-        """Return the solution; the last few are kept."""
-        key = z.tobytes(), tolerance
-        if key not in self._solutions:
-            found = self._solve(z, tolerance, clock)
-            while len(self._solutions) > 2:
-                self._solutions.pop(next(iter(self._solutions)))
-            self._solutions[key] = found
-        return self._solutions[key]
+        """Return the solution; the last one and that of the last slopes are kept."""
+        for place, accuracy, found in (self._latest, self._accepted):
+            if found is not None and accuracy == tolerance and np.array_equal(place, z):
+                return found
+        found = self._solve(z, tolerance, clock)
+        self._latest = z.copy(), tolerance, found
+        return found
+
+    def accepted(self) -> Solution | None:
+        """Return the solution where slopes were asked for last."""
+        return self._accepted[2]
 
     def slopes(self, z: Array, tolerance: float, clock: Clock) -> tuple[Array, Array]:
         """Return the derivatives [M, P] and the norm of the error of each column in units of `scale`."""
         base = self.values(z, tolerance, clock)
+        self._accepted = z.copy(), tolerance, self.solution(z, tolerance, clock)
         size = math.sqrt(len(base)) if self.logarithm else float(np.linalg.norm(base / self.scale))
         if self._last is not None:
             place, before, slopes, errors, accuracy = self._last
             moved = float(np.linalg.norm((base - before) / self.scale))
-            if accuracy <= max(tolerance, SAME**2) and moved <= SAME * size and np.max(abs(z - place)) <= NEAR:
+            if accuracy <= max(tolerance, KEPT) and moved <= SAME * size and np.max(abs(z - place)) <= NEAR:
                 return slopes, errors
         result, errors = np.zeros((len(base), len(self.ranges))), np.zeros(len(self.ranges))
         for k in self.columns:

@@ -14,8 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from sciml.classical.clock import Clock
 from sciml.classical.experiment import Experiment, ForwardExperiment, TrialError, experiment_of
+from sciml.classical.information import Information
 from sciml.classical.refinement import Progress, check_arguments
-from sciml.classical.regression import COARSEST, Information, Regression, sizes_of
+from sciml.classical.regression import COARSEST, Regression, sizes_of
 from sciml.errors import ProblemError, SolveError
 from sciml.fit import Fit
 from sciml.inference import Estimate, Range, estimates, open_directions
@@ -136,10 +137,6 @@ def identify(
     return _fit(regression, solutions, unknowns.ranges, observations, noise_model)
 
 
-def _numbers(ranges: Mapping[str, Range], z: Array) -> dict[str, float]:
-    return {name: own.value(float(z[k])) for k, (name, own) in enumerate(ranges.items())}
-
-
 def _searched(
     experiments: Sequence[Experiment],
     ranges: Mapping[str, Range],
@@ -157,9 +154,7 @@ def _searched(
     def search(
         parts: Sequence[Experiment], noise: Mapping[str, float] | None, rtol: float, clock: Clock, progress: Progress
     ) -> Regression:
-        made = Regression(
-            parts, starts, noise, rtol=rtol, clock=clock, progress=progress, show=lambda z: _numbers(ranges, z)
-        )
+        made = Regression(parts, ranges, starts, noise, rtol=rtol, clock=clock, progress=progress)
         made.run()
         return made
 
@@ -186,12 +181,13 @@ def _solution(experiment: Experiment, regression: Regression, rtol: float) -> So
     left = None if math.isinf(clock.budget) else max(clock.budget - clock.seconds, MORE * clock.budget)
     if not isinstance(experiment, ForwardExperiment):
         return solve(experiment.problem.replace(**experiment.parameters(z)), rtol=rtol, budget=left)
-    for tolerance in (rtol, regression.tolerance):
-        try:
-            return experiment.solution(z, tolerance, Clock(left))
-        except TrialError as error:
-            reason = str(error)
-    raise SolveError(f"there was no time for a solution with the numbers that were found: {reason}")
+    try:
+        return experiment.solution(z, rtol, Clock(left))
+    except TrialError as error:
+        coarse = experiment.accepted()
+        if coarse is None:
+            raise SolveError(f"there is no solution with the numbers that were found: {error}") from None
+        return coarse
 
 
 def _fit(
@@ -203,11 +199,9 @@ def _fit(
 ) -> Fit:
     """Return the answer of a search that has ended."""
     z, found = regression.z, regression.information()
-    slopes = np.array([own.slope(float(z[k])) for k, own in enumerate(ranges.values())])
-    covariance = found.covariance * np.outer(slopes, slopes)
+    covariance = found.covariance * np.outer(regression.rates(), regression.rates())
     spread = np.sqrt(np.diagonal(covariance))
-    values = list(_numbers(ranges, z).values())
-    undetermined = open_directions(list(ranges), values, covariance)
+    undetermined = open_directions(list(ranges), list(regression.numbers(z).values()), covariance)
     status = regression.status
     worst = max(solutions, key=lambda one: (not one.success, one.estimate or 0.0))
     if status is Status.CONVERGED and not worst.success:
@@ -280,8 +274,11 @@ def _sentences(
         sentences.append(f"A minimum was found; the step that is left is {regression.offset:.1e} standard errors.")
     elif status is Status.INACCURATE:
         sentences.append(f"A minimum was found, but the solution there is not as accurate as wanted: {worst.message}")
+    elif status is Status.BUDGET:
+        sentences.append(status.advice)
     else:
-        sentences += [*([f"{regression.reason}."] if regression.reason else []), status.advice]
+        reason = regression.reason or "the search made too many steps"
+        sentences.append(f"No minimum was found: {reason}. Try other starts by problem.replace, or give bounds.")
     for direction in undetermined:
         text = " ".join(f"{part:+g} {name}" for name, part in direction.items())
         sentences.append(

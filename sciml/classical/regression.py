@@ -13,10 +13,12 @@ from scipy.optimize import least_squares
 
 from sciml.classical.clock import Clock
 from sciml.classical.experiment import Experiment, TrialError
+from sciml.classical.information import Information, information
 from sciml.errors import SolveError
+from sciml.inference import Range
 from sciml.status import Status
 
-__all__ = ["COARSEST", "Information", "Regression", "information", "sizes_of"]
+__all__ = ["COARSEST", "Regression", "sizes_of"]
 
 Array = NDArray[Any]
 
@@ -27,7 +29,6 @@ SHIFT = 1e-2  # of the standard errors: errors of the solver that do not matter
 CLOSE, FAR = 1e-4, 0.1  # offset from the minimum, in standard errors, at which a search ends: at best, at worst
 ROUNDS = 20  # of estimating several noises
 STEADY = 1e-3  # relative change of them at the end
-OPEN = 1e-12  # the inverse of the standard error that a direction gets that the data do not see
 
 Progress = Callable[[Mapping[str, Any]], None] | None
 
@@ -38,44 +39,6 @@ class _EndError(Exception):
     def __init__(self, status: Status, reason: str = "") -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
-
-
-@final
-@dataclass(frozen=True)
-class Information:
-    """What weighted slopes say about the unknown numbers.
-
-    Attributes
-    ----------
-    covariance : of z for residuals of unit variance, [P, P]; huge along directions that the slopes do not see.
-    unseen : which of z have no finite variance, [P].
-    rank : how many directions are seen.
-    leverage : how much of each datum its own fit explains, [M]; they add up to the rank.
-    """
-
-    covariance: Array
-    unseen: Array
-    rank: int
-    leverage: Array
-
-
-def information(slopes: Array, errors: Array) -> Information:
-    """Return what weighted slopes [M, P], their columns known up to relative errors [P], say about z."""
-    norms = np.linalg.norm(slopes, axis=0)
-    seen = (norms > 0) & (errors < 1 / 3)
-    covariance = np.diag(np.where(seen, 0.0, 1 / OPEN**2))
-    unseen = ~seen
-    if not seen.any():
-        return Information(covariance, unseen, 0, np.zeros(len(slopes)))
-    # Columns of length one: correlation alone decides which directions are lost, not the unit of a parameter.
-    left, singular, right = np.linalg.svd(slopes[:, seen] / norms[seen], full_matrices=False)
-    cut = max(float(np.max(errors[seen])) * math.sqrt(len(singular)), 1e-12)
-    lost = singular <= cut * singular[0]
-    inverse = np.where(lost, 1 / (OPEN * min(cut, 1e-6)), 1 / np.maximum(singular, 1e-300))
-    vectors = right.T / norms[seen, None]
-    covariance[np.ix_(seen, seen)] = (vectors * inverse**2) @ vectors.T
-    unseen[seen] = (abs(right[lost]) > 1e-2).any(axis=0)
-    return Information(covariance, unseen, int((~lost).sum()), np.sum(left[:, ~lost] ** 2, axis=1))
 
 
 def sizes_of(experiments: Sequence[Experiment]) -> dict[str, float]:
@@ -109,6 +72,8 @@ class Regression:
     Parameters
     ----------
     experiments : sequence of Experiment
+    ranges : mapping
+        the P unknown numbers by name.
     starts : sequence of arrays [P]
         first z; the best of them is taken.
     noise : mapping or None
@@ -119,8 +84,6 @@ class Regression:
         its budget ends the search.
     progress : callable, optional
         called after each step with a mapping.
-    show : callable
-        from z to the unknown numbers by name.
 
     References
     ----------
@@ -131,17 +94,17 @@ class Regression:
     def __init__(
         self,
         experiments: Sequence[Experiment],
+        ranges: Mapping[str, Range],
         starts: Sequence[Array],
         noise: Mapping[str, float] | None,
         *,
         rtol: float,
         clock: Clock,
         progress: Progress,
-        show: Callable[[Array], Mapping[str, float]],
     ) -> None:
         self.experiments, self.starts, self.noise = tuple(experiments), tuple(starts), noise
         self.start = self.starts[0]
-        self.rtol, self.clock, self.progress, self.show = rtol, clock, progress, show
+        self.ranges, self.rtol, self.clock, self.progress = ranges, rtol, clock, progress
         self.names = np.concatenate([one.names for one in experiments])
         self.data = np.concatenate([one.data for one in experiments])
         self.scale = np.concatenate([one.scale for one in experiments])
@@ -157,6 +120,19 @@ class Regression:
     def z(self) -> Array:
         """The best unconstrained numbers so far, [P]."""
         return self.start if self._best is None else self._best.z
+
+    def numbers(self, z: Array) -> dict[str, float]:
+        """Return the unknown numbers."""
+        return {name: own.value(float(z[k])) for k, (name, own) in enumerate(self.ranges.items())}
+
+    def rates(self) -> Array:
+        """Return the derivatives of the unknown numbers by z, [P]."""
+        return np.array([own.slope(float(z)) for own, z in zip(self.ranges.values(), self.z, strict=True)])
+
+    def changes(self) -> Array:
+        """Return changes of z that are as large as the numbers themselves, [P]."""
+        values = np.array([abs(value) or 1.0 for value in self.numbers(self.z).values()])
+        return values / np.maximum(abs(self.rates()), 1e-300)
 
     @property
     def residual(self) -> Array:
@@ -184,7 +160,7 @@ class Regression:
             self.start = min(self.starts, key=_Search(self, self._weights()).loss)
         self._tighten()
         if self._best is None:
-            raise SolveError("the time budget ended before the forward problem was solved once; allow more time")
+            raise SolveError("the time budget ended before the first step; allow more time")
 
     def _tighten(self) -> None:
         while self._fit():
@@ -192,7 +168,9 @@ class Regression:
             enough = SHIFT / float(np.linalg.norm(self.scale * self._weights()))
             if self.tolerance <= max(self.rtol, enough):
                 return
-            self.tolerance = max(self.rtol, min(self.tolerance * FACTOR, enough))
+            # By small factors: slopes found at one tolerance serve at the next.
+            following = max(self.tolerance * FACTOR, enough)
+            self.tolerance = following if following > 2 * self.rtol else self.rtol
 
     def information(self) -> Information:
         """Return what the data say about z with the present noise."""
@@ -200,7 +178,7 @@ class Regression:
             slopes, errors = np.zeros((len(self.data), len(self.start))), np.zeros(len(self.start))
         else:
             slopes, errors = self._best.slopes, self._best.errors
-        return information(slopes * self._weights()[:, None], errors)
+        return information(slopes * self._weights()[:, None], errors, self.changes())
 
     def shares(self) -> tuple[dict[str, Array], dict[str, float]]:
         """Return by name the covariance of z [P, P] that its noise causes, and the degrees of freedom that it keeps."""
@@ -275,7 +253,7 @@ class Regression:
         squares = (self.residual / self.scale) ** 2
         loss = float(np.mean(squares))
         terms = {name: float(np.mean(squares[self.names == name])) for name in self.observed}
-        numbers = dict(self.show(found.z))
+        numbers = self.numbers(found.z)
         row = {"iteration": self.iterations + 1.0, "seconds": self.clock.seconds, "loss": loss}
         row |= {f"loss: {name}": value for name, value in terms.items()}
         row |= {f"parameter: {name}": value for name, value in numbers.items()}
@@ -337,9 +315,7 @@ class _Search:
         self.place, self.slopes = z.copy(), slopes * self.weights[:, None]
         self.spread = math.sqrt(float(np.sum(misfit**2)) / max(len(misfit) - len(z), 1) + self.floor)
         self.wanted = min(max(0.1 * self.shift / self.spread, CLOSE), FAR)
-        left, singular, _ = np.linalg.svd(self.slopes / np.maximum(np.linalg.norm(self.slopes, axis=0), 1e-300), False)
-        tangent = left[:, singular > 1e-10 * singular[0]]
-        offset = self._length(tangent.T @ misfit)
+        offset = self._length(information(self.slopes, errors, regression.changes()).tangent.T @ misfit)
         regression.accept(_Minimum(z.copy(), values, slopes, errors), offset)
         if offset <= self.wanted:
             raise _EndError(Status.CONVERGED)
@@ -364,7 +340,7 @@ class _Search:
         """Return what to raise where there is no solution to begin with."""
         if self.regression.iterations:
             return _EndError(Status.STAGNATED, str(error))
-        shown = ", ".join(f"{name} = {value:.6g}" for name, value in self.regression.show(z).items())
+        shown = ", ".join(f"{name} = {value:.6g}" for name, value in self.regression.numbers(z).items())
         return SolveError(
             f"the forward problem has no usable solution at the start, {shown}: {error}. "
             "problem.replace(...) sets another start"
