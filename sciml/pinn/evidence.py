@@ -131,7 +131,7 @@ class LinearSystem:
         before, still = _compressed(
             torch.cat([self.triangle / tightness, self.priors]) / size,
             torch.cat([self.right / tightness, self.prior_right]),
-            RIDGE,
+            RIDGE / tightness,
         )
         after, rotated = _compressed(torch.cat([*(r / size for r in rows), before]), torch.cat([*right, still]))
         found = torch.linalg.solve_triangular(after, rotated[:, None], upper=True)[:, 0]
