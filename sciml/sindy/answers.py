@@ -40,7 +40,7 @@ def answer(request: Request, samples: Samples, pool: Pool, library: Library, sec
     coefficients = _coefficients(request, pool, winner, units)
     estimate = winner.estimate
     errors: dict[str, dict[str, float]] = {name: dict.fromkeys(terms, 0.0) for name, terms in coefficients.items()}
-    freedom = max(pool.system.defects.count * d - len(estimate.support), 1)
+    freedom = max(pool.system.effective - len(estimate.support), 1)
     # Where the model fits worse than its noise says, the errors grow with it.
     inflation = max(1.0, estimate.rss / freedom)
     spread = np.sqrt(np.maximum(np.diag(estimate.covariance), 0.0) * inflation)
@@ -74,7 +74,7 @@ def answer(request: Request, samples: Samples, pool: Pool, library: Library, sec
         inclusion=inclusion,
         alternatives=alternatives,
         noise={name: float(s * c) for name, s, c in zip(names, estimate.noise, scales, strict=True)},
-        states=tuple(estimate.x[part] * scales for part in record.slices),
+        states=tuple((estimate.x[samples.rows] * scales)[part] for part in record.slices),
         times=tuple(record.times[part] for part in record.slices),
         data=tuple(record.values[part] for part in record.slices),
         diagnostics=diagnose(request, samples, pool, library, weights),
@@ -121,7 +121,9 @@ def _nothing(request: Request, samples: Samples, seconds: float, kind: Any) -> D
         intervals={name: {} for name in record.names},
         inclusion=empty,
         noise=dict.fromkeys(record.names, math.nan),
-        states=tuple(samples.smooth[part] * samples.scales[: len(record.names)] for part in record.slices),
+        states=tuple(
+            (samples.smooth[samples.rows] * samples.scales[: len(record.names)])[part] for part in record.slices
+        ),
         times=tuple(record.times[part] for part in record.slices),
         data=tuple(record.values[part] for part in record.slices),
         diagnostics={"trusted": False, "reason": reason, "misfit": math.inf},

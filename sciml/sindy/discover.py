@@ -14,13 +14,19 @@ from sciml.sindy.defects import Defects
 from sciml.sindy.discovery import Discovery
 from sciml.sindy.libraries import Library
 from sciml.sindy.pooling import Pool, starting_supports
-from sciml.sindy.refinement import HOLDS, NOISE_FLOOR, System
+from sciml.sindy.refinement import HOLDS, NOISE_FLOOR, System, linearise
 from sciml.sindy.request import Request, request_of
 from sciml.sindy.samples import MOST_GARBAGE, NOTICED, Samples, prepare
 
 __all__ = ["discover"]
 
 SECOND_LOOKS = 2
+# Grids of states that are finer than the samples: how often the intervals are divided, from which quadrature error on
+# (in units of the noise), in which part of the intervals at least, and how many states there may be.
+FINER_GRIDS = 3
+DOUBTFUL = 0.3
+COARSE = 0.02
+MOST_NODES = 12_000
 
 
 def discover(
@@ -96,14 +102,45 @@ def discover(
     samples = prepare(request)
     report(f"smoothed {len(samples.z)} samples of {', '.join(request.trajectories.names)}")
     pool, chosen = _climb(request, samples, report)
+    pieces = np.ones(len(request.trajectories.times) - 1, dtype=np.int64)
+    for _ in range(FINER_GRIDS):
+        finer = finer_grid(request, samples, pool, pieces)
+        if (finer == pieces).all():
+            break
+        pieces = finer
+        samples = prepare(request, samples.rejected, pieces)
+        report(f"the sampling is coarse for this law: {len(samples.z)} states for {len(samples.rows)} samples")
+        pool, chosen = _climb(request, samples, report, pool)
     for _ in range(SECOND_LOOKS):
         rejected = second_look(request, samples, pool)
         if (rejected == samples.rejected).all():
             break
         report(f"the law rejects {int(rejected.sum())} samples, the smoother {int(samples.rejected.sum())}: once more")
-        samples = prepare(request, rejected)
+        samples = prepare(request, rejected, pieces)
         pool, chosen = _climb(request, samples, report)
     return answer(request, samples, pool, chosen, time.perf_counter() - begin)
+
+
+def finer_grid(request: Request, samples: Samples, pool: Pool, pieces: np.ndarray) -> np.ndarray:
+    """Return into how many parts each interval is to be divided, int [M - 1].
+
+    An interval is halved where the quadrature over it is less accurate than the noise, with its neighbours, whose
+    quadratures pass through it.
+    """
+    if request.discrete or not pool.ranked:
+        return pieces
+    system, winner = pool.system, pool.ranked[0].estimate
+    doubt = linearise(system, winner.x, winner.coefficients, winner.noise).doubt
+    coarse = system.defects.left[(np.sqrt(doubt) > DOUBTFUL * winner.noise).any(axis=1)]
+    marked = np.zeros(len(pieces), dtype=bool)
+    marked[np.searchsorted(samples.rows, coarse, side="right") - 1] = True
+    if marked.sum() < COARSE * len(pieces):
+        return pieces
+    for _ in range(2):
+        marked[1:-1] |= marked[:-2] | marked[2:]
+    marked[request.trajectories.bounds[1:-1] - 1] = False
+    finer = np.where(marked, 2 * pieces, pieces)
+    return finer if finer.sum() <= MOST_NODES else pieces
 
 
 def second_look(request: Request, samples: Samples, pool: Pool) -> np.ndarray:
@@ -116,7 +153,8 @@ def second_look(request: Request, samples: Samples, pool: Pool) -> np.ndarray:
         return samples.rejected
     winner = pool.ranked[0].estimate
     with np.errstate(invalid="ignore"):
-        off = np.abs(request.trajectories.values / samples.scales[: winner.x.shape[1]] - winner.x) / winner.noise
+        values = request.trajectories.values / samples.scales[: winner.x.shape[1]]
+        off = np.abs(values - winner.x[samples.rows]) / winner.noise
         garbage = np.where(samples.rejected, off > 4.5, off > 6.0)
     garbage &= np.isfinite(off)
     # Clean data: what is left is no noise, and its tails say nothing.
@@ -124,8 +162,13 @@ def second_look(request: Request, samples: Samples, pool: Pool) -> np.ndarray:
     return garbage if garbage.mean() <= MOST_GARBAGE else samples.rejected
 
 
-def _climb(request: Request, samples: Samples, report: Callable[[str], None]) -> tuple[Pool, Library]:
-    """Fit with the libraries on offer, small ones first; a larger one follows where its terms are wanted."""
+def _climb(
+    request: Request, samples: Samples, report: Callable[[str], None], before: Pool | None = None
+) -> tuple[Pool, Library]:
+    """Fit with the libraries on offer, small ones first; a larger one follows where its terms are wanted.
+
+    `before` is a pool on other states whose winner is a start, too.
+    """
     best: tuple[Pool, Library] | None = None
     for library in request.libraries:
         system = system_of(request, samples, library)
@@ -136,6 +179,8 @@ def _climb(request: Request, samples: Samples, report: Callable[[str], None]) ->
         degrees = system.basis.degrees
         groups = [degrees <= q for q in range(min(2, degrees.max()), degrees.max())] + groups
         supports = starting_supports(system, samples.smooth, groups)
+        if before is not None and before.ranked and before.system.basis.texts == system.basis.texts:
+            supports.insert(0, before.ranked[0].estimate.support)
         pool.explore(supports)
         pool.compare()
         if best is None or _better(pool, best[0]):
@@ -171,9 +216,10 @@ def system_of(request: Request, samples: Samples, library: Library) -> System:
     record = request.trajectories
     variables = (*record.names, *record.control_names)
     basis = library.bind(variables, samples.scales)
-    defects = Defects(samples.clock, record.bounds, request.discrete)
+    defects = Defects(samples.clock, samples.bounds, request.discrete)
     d, p = len(record.names), len(basis.terms)
-    penalty = np.log(defects.count * d) + 2 * np.log(basis.families) + 2 * np.log(2) * basis.degrees
+    rows = max(int((samples.spread == 1).sum()) - (len(samples.bounds) - 1) * d, 2)
+    penalty = np.log(rows) + 2 * np.log(basis.families) + 2 * np.log(2) * basis.degrees
     known, fixed = request.known_basis(samples)
     return System(
         y=samples.z,

@@ -222,7 +222,7 @@ class Discovery:
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """Draw data, denoised states, a simulation of the law, and the coefficients with their intervals."""
-        from sciml.sindy.figures import plot
+        from sciml.discovery_plotting import plot
 
         return plot(self, path)
 

@@ -103,7 +103,7 @@ def neighbourhood(system: System, estimate: Estimate) -> tuple[Factor, np.ndarra
     cov = Covariance(lin.band, (estimate.error * size) ** 2 + lin.doubt)
     offered = np.flatnonzero(system.allowed.ravel())
     matrix = cov.whiten(spread_out(lin.features, offered // d, offered % d, d))
-    factor = Factor.of(matrix, cov.whiten(lin.target.ravel()))
+    factor = Factor.of(matrix, cov.whiten(lin.target.ravel()), system.effective)
     return factor, offered, np.searchsorted(offered, estimate.support)
 
 

@@ -66,6 +66,11 @@ class System:
     fixed_noise: np.ndarray | None = None
 
     @property
+    def effective(self) -> int:
+        """How many equations the data amount to: the samples, less one state for each record."""
+        return max(int((self.spread == 1).sum()) - (self.defects.nodes - self.defects.count) * self.y.shape[1], 1)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Numbers of terms and of unknowns."""
         return self.penalty.shape  # type: ignore[return-value]
@@ -206,7 +211,7 @@ def refine(
         if searching:
             offered = np.flatnonzero(system.allowed.ravel())
             matrix = cov.whiten(spread_out(lin.features, offered // d, offered % d, d))
-            factor = Factor.of(matrix, right)
+            factor = Factor.of(matrix, right, system.effective)
             place = np.searchsorted(offered, support)
             found = search(factor, system.penalty.ravel()[offered], place, np.ones(len(offered), dtype=bool))
             support = offered[found]
@@ -218,7 +223,7 @@ def refine(
             if matrix is None:
                 values, rss, gram = np.zeros(0), float(right @ right), np.zeros((0, 0))
             else:
-                factor = Factor.of(matrix, right)
+                factor = Factor.of(matrix, right, system.effective)
                 values, rss = factor.solve(np.arange(len(support)))
                 q = factor.columns * factor.norms
                 gram = q.T @ q
@@ -315,6 +320,6 @@ def criterion(system: System, estimate: Estimate) -> float:
         volume = Covariance(plain, np.zeros(lin.target.shape)).logdet
     except LinAlgError:
         return np.inf
-    n = lin.target.size
+    n = system.effective
     penalties = float(system.penalty.ravel()[estimate.support].sum())
     return float(likelihood(estimate.rss, n)) + estimate.logdet - volume + penalties

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MISSING", "Samples", "prepare"]
 
-# Variance factor of a node without a sample: the smooth value stands there with a hundred times the noise.
+# A node without a sample: the smooth value stands there, with at least a hundred times the noise as its standard
+# deviation, and at least this part of the state's size.
 MISSING = 1e4
+FAR = 1.0
 # Garbage: at least so far off, relative to a column's size; at most such a part of its samples.
 NOTICED = 0.03
 MOST_GARBAGE = 0.35
@@ -41,7 +44,9 @@ class Samples:
     scales : [d + c], root mean squares in the user's units
     clock : times [N] in units of `step`
     step : the time step in the user's units; 1 for a map
-    rejected : bool [N, d], samples that were taken for garbage
+    bounds : int [K + 1], the first nodes of the records, and N
+    rows : int [M], the nodes of the M samples; between them stand nodes that only the law determines
+    rejected : bool [M, d], samples that were taken for garbage
     fixed_noise : bool [d], whether the noise was given.
     """
 
@@ -53,29 +58,35 @@ class Samples:
     scales: np.ndarray
     clock: np.ndarray
     step: float
+    bounds: np.ndarray
+    rows: np.ndarray
     rejected: np.ndarray
     fixed_noise: np.ndarray
 
 
-def prepare(request: Request, rejected: np.ndarray | None = None) -> Samples:
-    """Scale and smooth the records of a request; find the garbage, unless it is given as bool [N, d]."""
+def prepare(request: Request, rejected: np.ndarray | None = None, pieces: np.ndarray | None = None) -> Samples:
+    """Scale and smooth the records of a request.
+
+    Parameters
+    ----------
+    request : the data
+    rejected : bool [M, d], the garbage, if it is known already
+    pieces : int [M - 1], into how many equal parts the interval behind each sample is divided by nodes without samples
+        (1 between records); none if absent.
+    """
     record = request.trajectories
-    used = np.isfinite(record.values)
     d = record.values.shape[1]
-    if request.discrete:
-        clock, step = np.arange(len(record.times), dtype=np.float64), 1.0
-    else:
-        gaps = np.concatenate([np.diff(record.times[part]) for part in record.slices])
-        step = float(np.median(gaps))
-        clock = record.times / step
-    first, rows = differences(clock, record.bounds)
     if rejected is None:
-        rejected = np.zeros_like(used)
-        if not request.discrete:
-            for i in range(d):
-                rejected[:, i] = _garbage(record.values[:, i], used[:, i], record.slices, first, rows)
-    scales = np.array([_size(record.values[used[:, i] & ~rejected[:, i], i]) for i in range(d)])
-    z = record.values / scales
+        rejected = _all_garbage(request)
+    node_times, rows, bounds = _nodes(record.times, record.bounds, pieces)
+    values_at = np.full((len(node_times), d), np.nan)
+    values_at[rows] = np.where(rejected, np.nan, record.values)
+    used = np.isfinite(values_at)
+    clock, step = _clock(request, node_times)
+    parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(bounds)]
+    first, curves = differences(clock, bounds)
+    scales = np.array([_size(values_at[used[:, i], i]) for i in range(d)])
+    z = values_at / scales
     values, noise = np.empty_like(z), np.empty(d)
     for i in range(d):
         if request.discrete:
@@ -83,27 +94,68 @@ def prepare(request: Request, rejected: np.ndarray | None = None) -> Samples:
             values[:, i] = np.where(used[:, i], z[:, i], np.interp(clock, clock[used[:, i]], z[used[:, i], i]))
             noise[i] = 0.01
         else:
-            curve = smooth(z[:, i], used[:, i] & ~rejected[:, i], first, rows, len(record.slices))
+            curve = smooth(z[:, i], used[:, i], first, curves, len(parts))
             values[:, i], noise[i] = curve.values, curve.noise
-    counted = used & ~rejected
     given = request.noise
     fixed = np.zeros(d, dtype=bool)
     if given is not None:
         noise, fixed = given / scales[:d], np.ones(d, dtype=bool)
-    drives = record.inputs
+    drives = np.zeros((len(node_times), record.inputs.shape[1]))
+    for own, part in zip(record.slices, parts, strict=True):
+        for k in range(drives.shape[1]):
+            drives[part, k] = np.interp(node_times[part], record.times[own], record.inputs[own, k])
     sizes = np.array([_size(column) for column in drives.T]) if drives.shape[1] else np.zeros(0)
+    level = np.maximum(noise, np.where(fixed, 1e-9, NOISE_FLOOR))
     return Samples(
-        z=np.where(counted, z, values),
-        spread=np.where(counted, 1.0, MISSING),
+        z=np.where(used, z, values),
+        spread=np.where(used, 1.0, np.maximum(MISSING, (FAR / level) ** 2)),
         smooth=values,
-        noise=np.maximum(noise, np.where(fixed, 1e-9, NOISE_FLOOR)),
+        noise=level,
         inputs=drives / sizes if drives.shape[1] else drives,
         scales=np.concatenate([scales, sizes]),
         clock=clock,
         step=step,
+        bounds=bounds,
+        rows=rows,
         rejected=rejected,
         fixed_noise=fixed,
     )
+
+
+def _clock(request: Request, times: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the times in units of the median sampling interval, and that."""
+    if request.discrete:
+        return np.arange(len(times), dtype=np.float64), 1.0
+    record = request.trajectories
+    step = float(np.median(np.concatenate([np.diff(record.times[part]) for part in record.slices])))
+    return times / step, step
+
+
+def _nodes(
+    times: np.ndarray, bounds: np.ndarray, pieces: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the nodes' times, the rows of the samples among them, and the records' bounds."""
+    if pieces is None or (pieces == 1).all():
+        return times, np.arange(len(times)), bounds
+    rows = np.concatenate([[0], np.cumsum(pieces)])
+    nodes = np.empty(rows[-1] + 1)
+    for k, count in enumerate(pieces):
+        nodes[rows[k] : rows[k + 1]] = times[k] + (times[k + 1] - times[k]) * np.arange(count) / count
+    nodes[-1] = times[-1]
+    return nodes, rows, np.append(rows[bounds[:-1]], len(nodes))
+
+
+def _all_garbage(request: Request) -> np.ndarray:
+    """Return which samples are garbage, column by column; of a map none can be told."""
+    record = request.trajectories
+    used = np.isfinite(record.values)
+    rejected = np.zeros_like(used)
+    if not request.discrete:
+        clock, _ = _clock(request, record.times)
+        first, rows = differences(clock, record.bounds)
+        for i in range(used.shape[1]):
+            rejected[:, i] = _garbage(record.values[:, i], used[:, i], record.slices, first, rows)
+    return rejected
 
 
 def _garbage(

@@ -47,10 +47,11 @@ class Factor:
     n: int
 
     @classmethod
-    def of(cls, matrix: np.ndarray, target: np.ndarray) -> Factor:
-        """Factor a matrix [n, P] and its right-hand side [n]."""
-        n, count = matrix.shape
-        if n <= count + 1:
+    def of(cls, matrix: np.ndarray, target: np.ndarray, n: int | None = None) -> Factor:
+        """Factor a matrix [rows, P] and its right-hand side [rows]; they amount to n equations, all if absent."""
+        rows, count = int(matrix.shape[0]), int(matrix.shape[1])
+        n = rows if n is None else n
+        if rows <= count + 1:
             triangle, right, rest = matrix, target, 0.0
         else:
             triangle = np.asarray(np.linalg.qr(np.column_stack([matrix, target]), mode="r"))

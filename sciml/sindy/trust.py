@@ -28,8 +28,9 @@ def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, w
     record = request.trajectories
     winner = pool.ranked[0].estimate
     system = pool.system
-    n, d = system.defects.count, len(record.names)
-    variation = np.array([_variation(winner.x[:, i], record.slices) for i in range(d)])
+    d = len(record.names)
+    states = winner.x[samples.rows]
+    variation = np.array([_variation(states[:, i], record.slices) for i in range(d)])
     reasons = []
     still = [
         name
@@ -54,7 +55,7 @@ def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, w
         reasons.append(f"{', '.join(drowned)}: hardly any variation beyond the noise")
     if weights[0] < LEAST_WEIGHT:
         reasons.append(f"another model is nearly as likely (weight of this one {weights[0]:.2f}); see alternatives")
-    counted = int((samples.spread == 1).all(axis=1).sum())
+    counted = int((samples.spread[samples.rows] == 1).all(axis=1).sum())
     if counted < LEAST_SAMPLES:
         reasons.append(f"only {counted} complete samples")
     return {
@@ -63,11 +64,12 @@ def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, w
         "misfit": winner.error,
         "weight": float(weights[0]),
         "converged": winner.converged,
-        "residual": winner.rss / max(n * d - len(winner.support), 1),
+        "residual": winner.rss / max(system.effective - len(winner.support), 1),
         "signal_to_noise": {
             name: float(v / s) for name, v, s in zip(record.names, variation, winner.noise, strict=True)
         },
-        "samples": len(samples.z),
+        "samples": len(samples.rows),
+        "nodes": len(samples.z),
         "trajectories": len(record.slices),
         "missing": int(np.isnan(record.values).sum()),
         "rejected": int(samples.rejected.sum()),
