@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, final
 
 from sciml.command import Arguments, Progress
 from sciml.declaration import number
-from sciml.errors import ArgumentError, ScimlError, closest
+from sciml.errors import ArgumentError, ScimlError
 from sciml.observations import Observations, observations_of
 from sciml.report import title, versions, write_json
 from sciml.request import requested_problem
 from sciml.storage import write_csv
+from sciml.unknowns import check_data, noise_of, unknowns_of
 
 if TYPE_CHECKING:
     from sciml.fit import Fit
@@ -117,20 +118,27 @@ def requested_identification(arguments: Arguments, command: str = "identify") ->
         raise ArgumentError(
             f'nothing is unknown: --unknown NAME names parameters ({known}), --functions "k(x)" adds functions'
         )
-    for name in asked:
-        if name not in problem.parameters and name not in problem.unknown_functions:
-            known_names = (*problem.parameters, *problem.unknown_functions)
+    for name, (low, high) in bounds.items():
+        start = problem.parameters.get(name)
+        if start is not None and not (low if low is not None else start) <= start <= (
+            high if high is not None else start
+        ):
             raise ArgumentError(
-                f"--unknown: {name!r} is neither a parameter nor an unknown function of this problem; "
-                f"known: {', '.join(known_names) or 'none'}{closest(name, known_names)}"
+                f"--bounds: the search for {name} starts at {start:g}, which is outside; --set {name}=..."
             )
+    wanted = unknowns_of(problem, unknown, bounds or None)
     columns = _mapping("--columns", [pair for pairs in arguments.get("columns", []) for pair in pairs])
+    observations = observations_of(files, problem, columns or None)
+    noise = _noise([pair for pairs in arguments.get("noise", []) for pair in pairs])
+    noise_model = arguments.get("noise-model", "additive")
+    sizes = noise_of(noise, dict.fromkeys(name for one in observations for name in one.values))
+    check_data(wanted, observations, noise=sizes, noise_model=noise_model)
     return Request(
         problem=problem,
         unknown=unknown,
-        observations=observations_of(files, problem, columns or None),
-        noise=_noise([pair for pairs in arguments.get("noise", []) for pair in pairs]),
-        noise_model=arguments.get("noise-model", "additive"),
+        observations=observations,
+        noise=noise,
+        noise_model=noise_model,
         bounds=bounds,
         without_conditions=without,
         seed=arguments.get("seed", SEED),
