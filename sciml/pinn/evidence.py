@@ -63,20 +63,44 @@ class Solved:
 
 @final
 @dataclass(frozen=True)
+class Rows:
+    """Rows J x - y of a least-squares problem, compressed: |J x - y|^2 = |R x - b|^2 + rest."""
+
+    triangle: Tensor
+    right: Tensor
+    rest: float
+    count: int
+
+    @classmethod
+    def of(cls, matrix: Tensor, vector: Tensor) -> Rows:
+        """Compress a matrix [N, P] and a vector [N]."""
+        if len(matrix) <= matrix.shape[1]:
+            return cls(matrix, vector, 0.0, len(vector))
+        triangle, right = _compressed(matrix, vector)
+        return cls(triangle, right, max(float(vector.square().sum() - right.square().sum()), 0.0), len(vector))
+
+    def squares(self, x: Tensor) -> float:
+        """Return |J x - y|^2."""
+        return float((self.triangle @ x - self.right).square().sum()) + self.rest
+
+    def mean(self, x: Tensor) -> float:
+        """Return the root mean square of J x - y."""
+        return math.sqrt(self.squares(x) / self.count)
+
+
+@final
+@dataclass(frozen=True)
 class LinearSystem:
-    """The linearised problem: data rows by observed name, rows of everything else compressed to a triangle.
+    """The linearised problem: data by observed name, equations, priors.
 
     All for sigma = 1 unit of the data's size and a tightness of 1, J theta - r on the right.
     """
 
-    data: dict[str, tuple[Tensor, Tensor]]
-    triangle: Tensor
-    right: Tensor
+    data: dict[str, Rows]
+    equations: Rows
     priors: Tensor
     prior_right: Tensor
     quantities: int
-    rest: float
-    rows: int
     terms: int
 
     @classmethod
@@ -109,50 +133,45 @@ class LinearSystem:
         matrix, vector = torch.cat(matrices), torch.cat(vectors)
         if not bool(torch.isfinite(matrix).all() and torch.isfinite(vector).all()):
             return None
-        triangle, right = _compressed(matrix, vector)
         none = matrix.new_zeros((0, matrix.shape[1]))
         return cls(
-            {key: (torch.cat([m for m, _ in parts]), torch.cat([r for _, r in parts])) for key, parts in data.items()},
-            triangle,
-            right,
+            {key: Rows.of(torch.cat([m for m, _ in own]), torch.cat([r for _, r in own])) for key, own in data.items()},
+            Rows.of(matrix, vector),
             torch.cat([none, *priors]),
             torch.cat([none[:, 0], *prior_right]),
             objective.quantities.count,
-            max(float(vector.square().sum() - right.square().sum()), 0.0),
-            len(vector),
             len({name for e in objective.experiments for place in e.places for name in place.names}),
         )
 
     def solve(self, sigma: Mapping[str, float], tightness: float) -> Solved:
         """Return the minimum for these standard deviations."""
-        rows = [matrix / sigma[key] for key, (matrix, _) in self.data.items()]
-        right = [r / sigma[key] for key, (_, r) in self.data.items()]
-        size = torch.cat([*rows, self.triangle]).norm(dim=0).clamp_min(torch.finfo(self.triangle.dtype).tiny)
+        rows = torch.cat([own.triangle / sigma[key] for key, own in self.data.items()])
+        right = torch.cat([own.right / sigma[key] for key, own in self.data.items()])
+        size = torch.cat([rows, self.equations.triangle]).norm(dim=0).clamp_min(torch.finfo(rows.dtype).tiny)
+        rows = rows / size
         before, still = _compressed(
-            torch.cat([self.triangle / tightness, self.priors]) / size,
-            torch.cat([self.right / tightness, self.prior_right]),
+            torch.cat([self.equations.triangle / tightness, self.priors]) / size,
+            torch.cat([self.equations.right / tightness, self.prior_right]),
             RIDGE / tightness,
         )
-        after, rotated = _compressed(torch.cat([*(r / size for r in rows), before]), torch.cat([*right, still]))
+        after, rotated = _compressed(torch.cat([rows, before]), torch.cat([right, still]))
         found = torch.linalg.solve_triangular(after, rotated[:, None], upper=True)[:, 0]
         eye = torch.eye(self.quantities, dtype=size.dtype, device=size.device)
         corner = torch.linalg.solve_triangular(after[-self.quantities :, -self.quantities :], eye, upper=True)
         last = size[-self.quantities :]
-        leverage = torch.linalg.solve_triangular(after.T, (torch.cat(rows) / size).T, upper=False)
+        used = float(torch.linalg.solve_triangular(after.T, rows.T, upper=False).square().sum())
         found = found / size
-        misfits = {key: float((m @ found - r).square().mean().sqrt()) for key, (m, r) in self.data.items()}
         covariance = corner @ corner.T / last[:, None] / last
-        return Solved(found, covariance, float(leverage.square().sum()), misfits)
+        return Solved(found, covariance, used, {key: own.mean(found) for key, own in self.data.items()})
 
     def residual(self, theta: Tensor) -> float:
         """Return the root mean square of the equations' relative residuals."""
-        squares = float((self.triangle @ theta - self.right).square().sum()) + self.rest
-        return math.sqrt(squares / (self.count * self.terms))
+        return math.sqrt(self.equations.squares(theta) / (self.count * self.terms))
 
     @property
     def count(self) -> int:
         """Number of data."""
-        return sum(len(r) for _, r in self.data.values())
+        return sum(own.count for own in self.data.values())
 
 
 def best_choice(
@@ -170,8 +189,7 @@ def best_choice(
     if noise is not None:
         sigma = {key: noise[key] / sizes[key] for key in noise}
     else:
-        data = system.data.items()
-        sigma = {key: max(float((m @ theta - r).square().mean().sqrt()), LEAST) for key, (m, r) in data}
+        sigma = {key: max(own.mean(theta), LEAST) for key, own in system.data.items()}
     tightness = max(system.residual(theta), LEAST)
     for _ in range(PASSES):
         solved = system.solve(sigma, tightness)
@@ -180,7 +198,7 @@ def best_choice(
         if noise is None:
             free = math.sqrt(system.count / freedom)
             sigma = {key: max(value * free, LEAST) for key, value in solved.misfits.items()}
-        left = max(1 - (len(theta) - solved.used) / system.rows, 0.1)
+        left = max(1 - (len(theta) - solved.used) / system.equations.count, 0.1)
         tightness = max(system.residual(solved.theta) / math.sqrt(left), STRICTEST * min(sigma.values()), LEAST)
         now = {**sigma, "": tightness}
         if all(abs(now[key] - former[key]) <= CLOSE * former[key] for key in now):
@@ -194,7 +212,9 @@ def best_choice(
 def _compressed(matrix: Tensor, vector: Tensor, ridge: float = 0.0) -> tuple[Tensor, Tensor]:
     """Return R [P, P] and Q'b [P] of the QR decomposition of a matrix [N, P] with a ridge below it."""
     count = matrix.shape[1]
-    eye = torch.eye(count, dtype=matrix.dtype, device=matrix.device) * ridge
-    factors, tau = torch.geqrf(torch.cat((matrix, eye)))
-    rotated = torch.ormqr(factors, tau, torch.cat((vector, vector.new_zeros(count)))[:, None], transpose=True)
+    if ridge or len(matrix) < count:
+        eye = torch.eye(count, dtype=matrix.dtype, device=matrix.device) * ridge
+        matrix, vector = torch.cat((matrix, eye)), torch.cat((vector, vector.new_zeros(count)))
+    factors, tau = torch.geqrf(matrix)
+    rotated = torch.ormqr(factors, tau, vector[:, None], transpose=True)
     return factors[:count].triu(), rotated[:count, 0]

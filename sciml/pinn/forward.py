@@ -220,6 +220,7 @@ def _count(network: nn.Module) -> int:
 
 
 def check_arguments(problem: Any, tol: Any, budget: Any, iterations: Any, seed: Any) -> None:
+    """Refuse arguments of a wrong type or value, by name."""
     if not isinstance(problem, Problem):
         raise ArgumentError(f"problem must be a sciml.Problem (sciml.load gives one by name), got {problem!r}")
     for name, value in (("tol", tol), ("budget", budget)):
@@ -251,6 +252,7 @@ def _optimizer(optimizer: str | Optimizer, network: nn.Module) -> Callable[[], O
 
 
 def dtype_of(dtype: str | torch.dtype) -> torch.dtype:
+    """Return the precision that a user named."""
     table = {
         "float64": torch.float64,
         "float32": torch.float32,
@@ -264,6 +266,7 @@ def dtype_of(dtype: str | torch.dtype) -> torch.dtype:
 
 
 def device_of(device: str | torch.device) -> torch.device:
+    """Return the device that a user named, which must be usable."""
     try:
         found = torch.device(device)
         torch.zeros(1, device=found).add_(1)

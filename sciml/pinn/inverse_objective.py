@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import sympy
 import torch
@@ -89,12 +89,14 @@ class Experiment:
         self.sampler = sampler
         self.label = label
         fixed = {s: v for s, v in problem.constants.items() if str(s) not in quantities.ranges}
-        expressions = [r.xreplace(fixed) for r in problem.residuals]
+        expressions = [cast(sympy.Expr, r.xreplace(fixed)) for r in problem.residuals]
         names = [label + to_text(e, problem.vocabulary) for e in problem.equations]
         group = ParametricGroup(ansatz, expressions, quantities)
         self.places = [_Place(names, group, ({},), 1.0, torch.ones(len(names), dtype=torch.float64))]
         for condition in ansatz.soft:
-            self.places.append(self._condition(condition, condition.expression.xreplace(fixed), quantities))
+            self.places.append(
+                self._condition(condition, cast(sympy.Expr, condition.expression.xreplace(fixed)), quantities)
+            )
         self.measured: list[Measured] = []
 
     def _condition(self, condition: Condition, expression: sympy.Expr, quantities: Quantities) -> _Place:

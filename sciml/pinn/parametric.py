@@ -7,7 +7,7 @@ R(x, p, q, F). Where an argument of f is an unknown u, dR/du has the part dR/dF 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import NamedTuple, cast, final
 
 import sympy
 import torch
@@ -81,7 +81,8 @@ class ParametricGroup:
         marks = {leaf: sympy.Dummy(f"f{k}", real=True) for k, leaf in enumerate(self._leaves)}
         table = {node: marks[leaf] for leaf, node in first.items()}
         # Functions first: they have unknowns among their arguments.
-        flat = [e.xreplace(table).xreplace(dict(zip(leaves, stand_ins, strict=True))) for e in expressions]
+        others = dict(zip(leaves, stand_ins, strict=True))
+        flat = [cast(sympy.Expr, e.xreplace(table).xreplace(others)) for e in expressions]
         symbols = [words.symbol(name) for name in quantities.ranges]
         self._numbers = list(quantities.ranges)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, cast, final
 
 import sympy
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sciml.inference import Range
 from sciml.network import MLP, Index, Tape, closure, jet, record
+from sciml.network.mlp import Layer
 from sciml.notation import Vocabulary
 
 __all__ = ["Leaf", "Quantities", "UnknownFunction", "function_network", "leaves_of"]
@@ -38,13 +39,13 @@ def leaves_of(
     bare = {name: vocabulary.function(name) for name in names}
     for expression in expressions:
         for node in sympy.preorder_traversal(expression):
-            base = node.expr if isinstance(node, sympy.Derivative) else node
+            base: Any = node.expr if isinstance(node, sympy.Derivative) else node
             if not isinstance(base, AppliedUndef) or str(base.func) not in bare:
                 continue
             name = str(base.func)
-            counts = dict(node.variable_count) if isinstance(node, sympy.Derivative) else {}
+            counts: dict[Any, Any] = dict(node.variable_count) if isinstance(node, sympy.Derivative) else {}  # pyright: ignore
             orders = tuple(int(counts.get(argument, 0)) for argument in bare[name].args)
-            found[Leaf(name, orders)] = node
+            found[Leaf(name, orders)] = cast(sympy.Expr, node)
     return found
 
 
@@ -60,6 +61,8 @@ def function_network(lower: Sequence[float], upper: Sequence[float], generator: 
     normal = torch.randn(count, inputs, generator=generator, dtype=torch.float64)
     spread = torch.randn(count, 3, generator=generator, dtype=torch.float64).square().mean(1).sqrt()[:, None]
     hidden, last = network.layers
+    assert isinstance(hidden, Layer)
+    assert isinstance(last, Layer)
     with torch.no_grad():
         hidden.weight.copy_((normal / spread.clamp_min(1e-3) / LENGTH).clamp(-STEEPEST, STEEPEST))
         phase = 2 * math.pi * torch.rand(count, generator=generator, dtype=torch.float64)
