@@ -579,6 +579,18 @@ def test_a_rate_is_identified_from_a_file_to_the_answer(method: str, room: Any, 
     np.testing.assert_allclose(fit.solution(t), 1 / (1 + 9 * np.exp(-t)), atol=0.02)
 
 
+def test_a_fit_in_a_file_is_where_the_next_one_starts(capsys: pytest.CaptureFixture[str]):
+    if not hasattr(pinn, "identify"):
+        pytest.skip("pinn.identify is not there yet")
+    argv = [*LOGISTIC, "--set", "r=0.5", "--json", "--budget", "30"]
+    assert identify([*argv, "--out", "first"]) == 0
+    assert identify([*argv, "--out", "second", "--start", "first"]) == 0
+    one, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    difference = one["parameters"]["r"]["value"] - other["parameters"]["r"]["value"]
+    assert abs(difference) < 0.05 * one["parameters"]["r"]["standard_error"]
+    assert other["iterations"] < one["iterations"]
+
+
 def test_both_solvers_agree_on_the_same_data(capsys: pytest.CaptureFixture[str]):
     if not (hasattr(pinn, "identify") and hasattr(classical, "identify")):
         pytest.skip("identify is not there yet")
