@@ -196,30 +196,29 @@ class Regression:
     def _fit(self) -> bool:
         """Search at one tolerance, with steady noises; whether to go on."""
         for _ in range(ROUNDS):
-            if not self._minimise():
+            going, before = self._minimise(), self.sigma
+            if self.noise is None and self._best is not None:
+                self.sigma = self._estimated(self._best)
+            if not going:
                 return False
-            before = self.sigma
-            if self.noise is None:
-                self.sigma = self._estimated()
             ratios = [self.sigma[name] / before[name] for name in self.observed]
             if len(ratios) == 1 or all(abs(math.log(ratio)) < STEADY for ratio in ratios):
                 return True
         return True
 
-    def _estimated(self) -> dict[str, float]:
+    def _estimated(self, found: _Minimum) -> dict[str, float]:
         """Return the noises from the residuals; the errors of the solver are noise too."""
-        assert self._best is not None
-        squares = (self._best.values - self.data) ** 2
+        squares = (found.values - self.data) ** 2
         freedoms = self.shares()[1]
         total = max(sum(freedoms.values()), 1.0)
         pooled = sum(float(np.sum(squares[self.names == n])) / self.sizes[n] ** 2 for n in self.observed) / total
-        found = {}
+        noises = {}
         for name, size in self.sizes.items():
             # A name whose data are all used up by the unknowns has the relative noise of the others.
             own = float(np.sum(squares[self.names == name]))
             variance = own / freedoms[name] if freedoms[name] > 0.5 else pooled * size**2
-            found[name] = max(math.sqrt(variance), self.tolerance * size)
-        return found
+            noises[name] = max(math.sqrt(variance), self.tolerance * size)
+        return noises
 
     def _minimise(self) -> bool:
         """Search at one tolerance with fixed noise; whether to go on."""
