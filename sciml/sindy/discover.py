@@ -21,11 +21,13 @@ from sciml.sindy.samples import MOST_GARBAGE, NOTICED, Samples, prepare
 __all__ = ["discover"]
 
 SECOND_LOOKS = 2
-# Grids of states that are finer than the samples: how often the intervals are divided, from which quadrature error on
-# (in units of the noise), in which part of the intervals at least, and how many states there may be.
+# Grids of states that are finer than the samples: how often the intervals are divided; from which quadrature error on,
+# in units of the noise (of which less than NEGLIGIBLE counts as this); in which part of the intervals at least; and how
+# many states there may be.
 FINER_GRIDS = 3
 DOUBTFUL = 0.3
 COARSE = 0.02
+NEGLIGIBLE = 3e-6
 MOST_NODES = 12_000
 
 
@@ -131,7 +133,7 @@ def finer_grid(request: Request, samples: Samples, pool: Pool, pieces: np.ndarra
         return pieces
     system, winner = pool.system, pool.ranked[0].estimate
     doubt = linearise(system, winner.x, winner.coefficients, winner.noise).doubt
-    coarse = system.defects.left[(np.sqrt(doubt) > DOUBTFUL * winner.noise).any(axis=1)]
+    coarse = system.defects.left[(np.sqrt(doubt) > DOUBTFUL * np.maximum(winner.noise, NEGLIGIBLE)).any(axis=1)]
     marked = np.zeros(len(pieces), dtype=bool)
     marked[np.searchsorted(samples.rows, coarse, side="right") - 1] = True
     if marked.sum() < COARSE * len(pieces):
@@ -180,7 +182,8 @@ def _climb(
         groups = [degrees <= q for q in range(min(2, degrees.max()), degrees.max())] + groups
         supports = starting_supports(system, samples.smooth, groups)
         if before is not None and before.ranked and before.system.basis.texts == system.basis.texts:
-            supports.insert(0, before.ranked[0].estimate.support)
+            winner = before.ranked[0].estimate
+            supports = [winner.support] if winner.error <= HOLDS * 1.001 else [winner.support, *supports]
         pool.explore(supports)
         pool.compare()
         if best is None or _better(pool, best[0]):

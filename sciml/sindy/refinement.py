@@ -268,8 +268,10 @@ def _model_error(lin: Linearisation, now: Estimate, size: np.ndarray, least: flo
     """Return the most likely model error among the present one and smaller ones, a factor of ten away at most."""
     residual = (lin.target - lin.features @ now.coefficients).ravel()
     best: tuple[float, float, Covariance] | None = None
-    for error in (now.error * HALF, now.error, now.error / HALF, now.error / 10):
-        if (error < least and error < now.error) or error > FIRST_ERROR * 1.001:
+    # Never below the least one, but onto it: models are compared at the same model error where they can have it.
+    tried = {max(now.error * factor, min(least, now.error)) for factor in (HALF, 1.0, 1 / HALF, 0.1)}
+    for error in sorted(tried, reverse=True):
+        if error > FIRST_ERROR * 1.001:
             continue
         try:
             cov = Covariance(lin.band, (error * size) ** 2 + lin.doubt)
