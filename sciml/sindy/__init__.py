@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciml.sindy.discover import discover
 from sciml.sindy.discovery import Alternative, Discovery, load_discovery
+from sciml.sindy.fields import discover_field
 from sciml.sindy.libraries import (
     ExponentialLibrary,
     FormulaLibrary,
@@ -42,6 +43,7 @@ __all__ = [
     "Simulation",
     "TrigonometricLibrary",
     "discover",
+    "discover_field",
     "ensemble",
     "load_discovery",
     "threshold_path",

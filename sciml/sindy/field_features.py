@@ -139,12 +139,7 @@ def _covariances(
     """Return the covariance of all features, and its part of first order in the noise."""
     monomials = list(dict.fromkeys(e for e, _ in place))
     degree = max(max(e) for e in monomials)
-    import os
-
-    if os.environ.get("HERM"):
-        powers = [hermite(f, 2 * degree - 1, s) for f, s in zip(noisy, sigma, strict=True)]
-    else:
-        powers = [[field**p for p in range(2 * degree)] for field in clean]
+    powers = [[field**p for p in range(2 * degree)] for field in clean]
     space = [[table[:, None] * table[None] for table in windows[:-1]], windows[-1]]
     cache: dict[tuple[Powers, int, int], np.ndarray] = {}
 

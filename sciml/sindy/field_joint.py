@@ -1,7 +1,7 @@
 r"""Errors in variables with the covariance between modes: the judge among the models that a faster search proposes.
 
-With C the covariance of the stacked residual r, the coefficients minimise :math:`r^T C^{-1} r`; columns are freed of the
-errors that the whole residual reveals, :math:`A_j - \mathrm{Cov}(e_j, r)\, C^{-1} r`.
+With C the covariance of the stacked residual r, the coefficients minimise :math:`r^T C^{-1} r`; columns are freed of
+the errors that the whole residual reveals, :math:`A_j - \mathrm{Cov}(e_j, r)\, C^{-1} r`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ class JointSelection:
     covariance : between the modes of the weak system.
     penalties : of the terms [J].
     allowed : terms that may enter [J].
+    fixed : known coefficients [J], of terms that may not enter.
     """
 
-    def __init__(self, covariance: ModeCovariance, penalties: np.ndarray, allowed: np.ndarray) -> None:
+    def __init__(
+        self, covariance: ModeCovariance, penalties: np.ndarray, allowed: np.ndarray, fixed: np.ndarray | None = None
+    ) -> None:
+        self.fixed = np.zeros(len(penalties)) if fixed is None else fixed
         self.covariance, self.system = covariance, covariance.system
         self.penalties, self.allowed = penalties, allowed
         self.n = 2 * len(covariance.real) - int(covariance.real.sum())
-        self._start: float | None = None
 
     def _whitener(self, w: np.ndarray, linear: bool = False) -> np.ndarray:
         return np.linalg.cholesky(self.covariance.matrix(w, linear))
@@ -52,12 +55,12 @@ class JointSelection:
     def factor(self, w: np.ndarray) -> Factor:
         """Return the linearised problem about w, with all columns."""
         X, z, _ = self._whitened(w, np.arange(len(w)))
-        return Factor(np.concatenate([X, (z + X @ w)[:, None]], axis=1), self.penalties, self.allowed)
+        return Factor(np.concatenate([X, (z + X @ (w - self.fixed))[:, None]], axis=1), self.penalties, self.allowed)
 
     def solve(self, support: Iterable[int], w: np.ndarray) -> Candidate:
         """Return the coefficients of a support by Gauss-Newton from w, and the criterion there."""
         chosen = np.array(sorted(support), dtype=int)
-        full = np.zeros(len(w))
+        full = self.fixed.copy()
         full[chosen] = w[chosen]
         merit = np.inf
         best: tuple[float, np.ndarray, np.ndarray, np.ndarray] | None = None

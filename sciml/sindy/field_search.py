@@ -8,7 +8,8 @@ from typing import final
 
 import numpy as np
 
-from sciml.sindy.field_features import Features
+from sciml.sindy.field_covariance import ModeCovariance, Moments
+from sciml.sindy.field_joint import JointSelection
 from sciml.sindy.field_library import FieldLibrary
 from sciml.sindy.field_selection import Candidate, Factor, Selection
 from sciml.sindy.field_spectrum import Modes
@@ -25,6 +26,14 @@ ROUNDS = 12
 VERIFIED = 6
 
 
+# More modes than these are thinned out, at random: for the fast search, and for the joint covariance.
+MOST_MODES = 3000
+MOST_JOINT = 600
+JOINT_ROUNDS = 5
+# Neighbours of the winner with a criterion this close are solved for; others count as the linear problem has them.
+CLOSE = 12.0
+
+
 @final
 @dataclass(frozen=True)
 class Search:
@@ -33,18 +42,22 @@ class Search:
     Attributes
     ----------
     best : the winner.
-    pool : all converged candidates by support, best first.
-    selection : the problem that they solve.
+    pool : solved candidates, best first.
+    neighbours : criterion and support of all models that are one move away from the winner, of the linear problem.
+    n : numbers that are explained.
+    modes : how many modes were used.
     """
 
     best: Candidate
     pool: tuple[Candidate, ...]
-    selection: Selection
+    neighbours: tuple[tuple[float, tuple[int, ...]], ...]
+    n: int
+    modes: int
 
     @property
     def fits(self) -> bool:
         """Whether noise explains the winner's residual."""
-        return self.best.misfit < misfit_limit(self.selection.n)
+        return self.best.misfit < misfit_limit(self.n)
 
 
 def misfit_limit(n: int) -> float:
@@ -53,22 +66,64 @@ def misfit_limit(n: int) -> float:
 
 
 def search(
-    features: Features,
-    modes: Modes,
-    library: FieldLibrary,
-    field: int,
+    system: WeakSystem,
+    moments: Moments,
     penalties: np.ndarray,
     allowed: np.ndarray,
+    fixed: np.ndarray,
+    seed: int = 0,
 ) -> Search:
     """Return the best equation for the time derivative of a field, and what else was seen.
 
     Parameters
     ----------
-    features, modes : transforms at the modes.
-    library, penalties, allowed : terms, their description lengths, and which may enter.
-    field : whose time derivative is explained.
+    system : weak form of the equation.
+    moments : covariances of the monomials on the grid.
+    penalties, allowed : description lengths of the terms, and which may enter.
+    fixed : known coefficients, zero where there is none.
+    seed : for thinning out modes where there are very many.
     """
-    selection = Selection(WeakSystem(features, modes, library, field), penalties, allowed)
+    generator = np.random.default_rng(seed)
+    selection = Selection(_thinned(system, MOST_MODES, generator), penalties, allowed, fixed)
+    proposals = _propose(selection, allowed)
+    part = _thinned(selection.system, MOST_JOINT, generator)
+    joint = JointSelection(ModeCovariance(part, moments), penalties, allowed, fixed)
+    solved: dict[tuple[int, ...], Candidate] = {}
+    current = proposals[0]
+    for _ in range(JOINT_ROUNDS):
+        if current.support in solved:
+            break
+        current = solved[current.support] = joint.solve(current.support, current.w)
+        factor = joint.factor(current.w)
+        support = factor.descend(current.support)
+        if support not in solved:
+            current = Candidate(support, factor.solve(support), np.inf, np.inf, np.zeros((0, 0)))
+    for _ in range(JOINT_ROUNDS):
+        best = min(solved.values(), key=lambda c: c.criterion)
+        factor = joint.factor(best.w)
+        base = factor.value(factor.rss(best.support), best.support)
+        neighbours = tuple(
+            (value - base + best.criterion, support) for value, support in factor.moves(list(best.support), allowed)
+        )
+        for value, support in neighbours[:VERIFIED]:
+            if (value < best.criterion + CLOSE or len(solved) < 2) and support not in solved:
+                solved[support] = joint.solve(support, factor.solve(support))
+        if min(solved.values(), key=lambda c: c.criterion) is best:
+            break
+    pool = tuple(sorted(solved.values(), key=lambda c: c.criterion))
+    return Search(pool[0], pool, neighbours, joint.n, len(part.modes.index))
+
+
+def _thinned(system: WeakSystem, most: int, generator: np.random.Generator) -> WeakSystem:
+    count = len(system.modes.index)
+    if count <= most:
+        return system
+    return system.subset(np.sort(generator.choice(count, most, replace=False)))
+
+
+def _propose(selection: Selection, allowed: np.ndarray) -> list[Candidate]:
+    """Return candidates of the search that treats modes as independent, best first."""
+    library, modes, penalties = selection.system.library, selection.system.modes, selection.penalties
     pool: dict[tuple[int, ...], Candidate] = {}
 
     def solved(support: tuple[int, ...], w: np.ndarray | None = None) -> Candidate:
@@ -77,23 +132,21 @@ def search(
         return pool[support]
 
     for part in _parts(modes):
-        one = selection if part.all() else Selection(selection.system.subset(part), penalties, allowed)
-        factor = one.factor(np.zeros(len(penalties)))
+        one = selection if part.all() else Selection(selection.system.subset(part), penalties, allowed, selection.fixed)
+        factor = one.factor(selection.fixed)
         for mask in _masks(library, allowed):
             for support in _starts(factor, mask):
                 solved(support, factor.solve(support))
     solved(())
     for start in sorted(pool.values(), key=lambda c: c.criterion)[:DESCENTS]:
         _descend(selection, start, solved)
-    for _ in range(3):
-        best = min(pool.values(), key=lambda c: c.criterion)
-        for _, support in selection.factor(best.w).moves(list(best.support), allowed)[:VERIFIED]:
-            solved(support, best.w)
-        if min(pool.values(), key=lambda c: c.criterion) is best:
-            break
-        _descend(selection, min(pool.values(), key=lambda c: c.criterion), solved)
-    ranked = tuple(sorted(pool.values(), key=lambda c: c.criterion))
-    return Search(ranked[0], ranked, selection)
+    best = min(pool.values(), key=lambda c: c.criterion)
+    for _, support in selection.factor(best.w).moves(list(best.support), allowed)[:VERIFIED]:
+        solved(support, best.w)
+    winner = min(pool.values(), key=lambda c: c.criterion)
+    if winner is not best:
+        _descend(selection, winner, solved)
+    return sorted(pool.values(), key=lambda c: c.criterion)
 
 
 def _descend(selection: Selection, start: Candidate, solved: Callable[..., Candidate]) -> None:

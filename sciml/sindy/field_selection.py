@@ -1,8 +1,8 @@
 r"""Choosing the terms of one equation: moves on a triangular factor, errors in variables, the criterion.
 
-For a support the coefficients minimise :math:`\sum_m 2 |r_m|^2 / S_m(w)` with r = b - A w, whose Gauss-Newton step is least
-squares on columns freed of the errors that the residual reveals, :math:`A_j - r (V \tilde w)_j / S`. Supports change by
-adding, removing and swapping terms where that pays more than the description length of a term.
+For a support the coefficients minimise :math:`\sum_m 2 |r_m|^2 / S_m(w)` with r = b - A w, whose Gauss-Newton step is
+least squares on columns freed of the errors that the residual reveals, :math:`A_j - r (V \tilde w)_j / S`. Supports
+change by adding, removing and swapping terms where that pays more than the description length of a term.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Factor:
         """Return the support from which no single move improves the criterion."""
         allowed = self.allowed if allowed is None else self.allowed & allowed
         current = sorted(support)
-        best = self.value(self._rss(current), current)
+        best = self.value(self.rss(current), current)
         for _ in range(60):
             moves = self.moves(current, allowed)
             if not moves or moves[0][0] >= best - 1e-9:
@@ -124,7 +124,7 @@ class Factor:
                 break
             current = sorted([*current, int(np.argmin(with_one))])
             for _ in range(2 * size):
-                rss = self._rss(current)
+                rss = self.rss(current)
                 trials = []
                 for gone in current:
                     base = [k for k in current if k != gone]
@@ -145,8 +145,9 @@ class Factor:
             w[chosen] = np.linalg.lstsq(self.R[:, chosen], self.y, rcond=None)[0] / self.scale[chosen]
         return w
 
-    def _rss(self, support: list[int]) -> float:
-        rest = self._residual(support)[1]
+    def rss(self, support: Iterable[int]) -> float:
+        """Return the residual sum of squares of least squares on a support."""
+        rest = self._residual(list(support))[1]
         return float(rest @ rest)
 
 
@@ -159,10 +160,14 @@ class Selection:
     system : its weak form.
     penalties : of the terms [J].
     allowed : terms that may enter [J].
+    fixed : known coefficients [J], of terms that may not enter.
     """
 
-    def __init__(self, system: WeakSystem, penalties: np.ndarray, allowed: np.ndarray) -> None:
+    def __init__(
+        self, system: WeakSystem, penalties: np.ndarray, allowed: np.ndarray, fixed: np.ndarray | None = None
+    ) -> None:
         self.system, self.penalties, self.allowed = system, penalties, allowed
+        self.fixed = np.zeros(len(penalties)) if fixed is None else fixed
         # The mode without any wave is real: one equation of twice the weight instead of two.
         self.real = ~system.modes.index.any(axis=1)
         self.n = 2 * len(self.real) - int(self.real.sum())
@@ -179,22 +184,23 @@ class Selection:
         r = system.b - system.A @ w
         columns = system.A - (r / S)[:, None] * system.error_covariance(w) if w.any() else system.A
         root = np.sqrt(self.weight / S)
-        X = np.concatenate([columns, (r + columns @ w)[:, None]], axis=1) * root[:, None]
+        X = np.concatenate([columns, (r + columns @ (w - self.fixed))[:, None]], axis=1) * root[:, None]
         return Factor(self._stack(X), self.penalties, self.allowed)
 
-    def _merit(self, w: np.ndarray, support: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    def _merit(self, w: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         S = self.system.residual_spectrum(w)
-        r = self.system.b - self.system.A[:, support] @ w[support]
+        used = np.flatnonzero(w)
+        r = self.system.b - self.system.A[:, used] @ w[used]
         return float(np.sum(self.weight * np.abs(r) ** 2 / S)), S, r
 
     def solve(self, support: Iterable[int], w: np.ndarray | None = None, steps: int = STEPS) -> Candidate:
         """Return the coefficients of a support by Gauss-Newton with step halving, and the criterion there."""
         system = self.system
         chosen = np.array(sorted(support), dtype=int)
-        full = np.zeros(len(self.penalties))
+        full = self.fixed.copy()
         if w is not None:
             full[chosen] = w[chosen]
-        merit, S, r = self._merit(full, chosen)
+        merit, S, r = self._merit(full)
         X = np.zeros((self.n, 0))
         for _ in range(steps if len(chosen) else 0):
             columns = system.A[:, chosen]
@@ -211,7 +217,7 @@ class Selection:
             for _ in range(8):
                 trial = full.copy()
                 trial[chosen] += step
-                new = self._merit(trial, chosen)
+                new = self._merit(trial)
                 # From zero the first step changes S by orders of magnitude, so it is not judged.
                 if not np.isfinite(new[0]):
                     step = step / 2.0

@@ -6,7 +6,8 @@ onto :math:`\psi = w(x)\, e^{-i \kappa x}` by parts, without boundary terms and 
 
 .. math:: (-1)^k \psi^{(k)} = \sum_l \binom{k}{l} (-1)^l w^{(l)} (i \kappa)^{k - l} e^{-i \kappa x}
 
-Messenger and Bortz (2021), doi:10.1016/j.jcp.2021.110525; Gurevich, Reinbold and Grigoriev (2019), doi:10.1063/1.5120861.
+Messenger and Bortz (2021), doi:10.1016/j.jcp.2021.110525; Gurevich, Reinbold and Grigoriev (2019),
+doi:10.1063/1.5120861.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def window(n: int, order: int) -> np.ndarray:
     order : int
         highest derivative; the window is smooth enough for sums to be integrals at this order.
     """
-    smoothness = order + int(os.environ.get("SM", "2"))
+    smoothness = order + 2
     length = n + 1.0
     # A taper of few points cannot carry its own derivatives: its sums would not be integrals.
     taper = min(max((TAPER + WIDER * (order - 1)) * length, 2.0 * smoothness), 0.5 * length)
@@ -53,7 +54,7 @@ def window(n: int, order: int) -> np.ndarray:
 
 
 def leibniz(order: int, kappa: np.ndarray) -> np.ndarray:
-    """Return the factors of w, w', ..., of the k-th derivative moved onto a plane wave, as complex [len(kappa), k + 1]."""
+    """Return the factors of w, w', ..., of the k-th derivative moved onto a plane wave, complex [K, k + 1]."""
     powers = np.arange(order, -1, -1)
     signs = np.array([comb(order, k) * (-1.0) ** k for k in range(order + 1)])
     return signs * (1j * kappa[:, None]) ** powers
