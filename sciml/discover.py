@@ -1,0 +1,252 @@
+"""The command `python -m sciml.discover`: the equations behind a file of measurements, and how sure they are."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sciml import __version__
+from sciml.command import (
+    NOT_CONVERGED,
+    SOLVED,
+    Arguments,
+    Option,
+    Progress,
+    choice,
+    leave,
+    parse,
+    positive,
+    run,
+    usage,
+    whole,
+)
+from sciml.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from sciml.gridded import Grid
+    from sciml.sindy.discovery import Discovery
+    from sciml.tabular import Records
+
+__all__ = ["main"]
+
+SEED = 0
+METHODS = ("evidence", "ensemble", "STLSQ", "SR3", "SSR", "FROLS", "MIOSR")
+
+
+def _list(text: str) -> list[str]:
+    """Split at commas outside brackets."""
+    parts = [part.strip() for part in re.split(r",(?![^(]*\))", text)]
+    if not all(parts):
+        raise ArgumentError(f"a list is written as x,y without empty entries, not {text!r}")
+    return parts
+
+
+def _names(text: str) -> list[str]:
+    names = _list(text)
+    if len(set(names)) < len(names):
+        raise ArgumentError(f"every name stands once, not as in {text!r}")
+    return names
+
+
+def _columns(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in _list(text):
+        new, equals, old = part.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z]\w*", new.strip()) or not old.strip() or new.strip() in found:
+            raise ArgumentError(f"a column is written as u=usol (the new name first, each once), not {part!r}")
+        found[new.strip()] = old.strip()
+    return found
+
+
+OPTIONS = (
+    Option("names", "names of the columns that are unknowns, or new names for all columns but the time", "x,y", _names),
+    Option("columns", "columns by new names; alpha:2 is the second column of a matrix", "u=usol,v=alpha:2", _columns),
+    Option("time", "the column of times (found by its name, or a first column that increases)", "COLUMN"),
+    Option("step", "time step of a file without times", "DT", positive("the time step")),
+    Option("group", "column whose equal entries mark a trajectory (else a new one begins where the time goes back)",
+           "COLUMN"),
+    Option("control", "columns that are inputs", "u,v", _names),
+    Option("discrete", "the rows are successive states of a map"),
+    Option("degree", "highest degree of the polynomials (chosen by the data)", "N", whole("the degree", least=0)),
+    Option("library", "terms to choose from, instead of polynomials", "1,x,sin(x)", _list),
+    Option("known", "an equation that is known; ending in '+ ...' where terms may be added; may be repeated",
+           "EQUATION", str, lambda token: "'" in token and "=" in token),
+    Option("method", f"{', '.join(METHODS)} (evidence)", "M", choice("the method", METHODS)),
+    Option("threshold", "threshold of an ensemble or of STLSQ", "T", positive("the threshold")),
+    Option("field", "the file holds fields on a grid (found by itself in an archive)"),
+    Option("coordinates", "coordinates of fields in the order of the axes, x,t or x=xx,t=tt", "x,t", _names),
+    Option("seed", f"seed of the random numbers ({SEED})", "N", whole("the seed", least=0)),
+    Option("out", "directory for the results (runs/NAME)", "DIR"),
+    Option("json", "print one JSON object on stdout, and everything else on stderr"),
+    Option("traceback", "show where in the program an unexpected error happened"),
+    Option("version", "print the version"),
+    Option("help", "print this text"),
+)  # fmt: skip
+
+HELP = usage(
+    "discover",
+    ("FILE [options]",),
+    "Find the differential equations behind measurements: a table (.csv, .tsv, .txt, .dat) or archive (.npz, .mat).",
+    OPTIONS,
+    (
+        "trajectory.csv",
+        "pelts.dat --names hare,lynx --degree 2 --json",
+        'pendulum.csv --time seconds --library "1,q,p,sin(q)" --known "q\' = p"',
+        "burgers.mat --columns u=usol",
+    ),
+)
+
+ONLY_TRAJECTORIES = ("step", "group", "control", "discrete", "library", "known", "method", "threshold", "degree")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 trusted, 1 not to be trusted, 2 wrong usage, 130 interrupted."""
+    return run("discover", _main, sys.argv[1:] if argv is None else argv)
+
+
+def _main(argv: Sequence[str]) -> int:
+    arguments = parse(argv, OPTIONS)
+    if arguments.get("help"):
+        print(HELP.replace("0 solved, 1 not converged", "0 found, 1 found but not to be trusted"))
+    elif arguments.get("version"):
+        print(f"sciml {__version__}")
+    else:
+        return _discover(arguments, argv)
+    return SOLVED
+
+
+def _discover(arguments: Arguments, argv: Sequence[str]) -> int:
+    path = _file(arguments)
+    if arguments.get("threshold") is not None and arguments.get("method", "evidence") == "evidence":
+        raise ArgumentError("--threshold has no meaning for the method evidence, which has none")
+    if arguments.get("library") is not None and arguments.get("degree") is not None:
+        raise ArgumentError("give --library or --degree, not both")
+    measured = _measurements(path, arguments)
+    from sciml.discovery_report import describe_data, describe_law, document, write_results
+    from sciml.report import json_text, results_directory
+    from sciml.threads import fitting_threads
+
+    stdout = sys.stdout
+    with (
+        results_directory(arguments.get("out") or f"runs/{path.stem}") as directory,
+        redirect_stdout(sys.stderr if arguments.get("json") else stdout),
+        fitting_threads(small=True),
+    ):
+        print(describe_data(path.name, measured), flush=True)
+        law = _law(measured, arguments)
+        print(describe_law(law), flush=True)
+        found = document(law, path.name, measured.assumptions)
+        written = write_results(law, found, directory, argv, arguments.options)
+        print(f"written to {directory}: {', '.join(written)}")
+    if arguments.get("json"):
+        print(json_text(found))
+    return SOLVED if law.trusted else NOT_CONVERGED
+
+
+def _file(arguments: Arguments) -> Path:
+    files = list(arguments.positional)
+    if not files:
+        raise ArgumentError("give a file of measurements: python -m sciml.discover trajectory.csv; --help shows more")
+    if len(files) > 1:
+        raise ArgumentError(f"one file at a time, but got {files[1]!r} too; --group marks trajectories")
+    return Path(files[0])
+
+
+def _measurements(path: Path, arguments: Arguments) -> Records | Grid:
+    """Read the file as fields, if it has some or the options say so, or as trajectories."""
+    from sciml.gridded import grid_of
+    from sciml.tabular import records_of
+
+    names, columns = arguments.get("names"), arguments.get("columns")
+    if names and columns:
+        raise ArgumentError("give --names or --columns, not both")
+    wants = bool(arguments.get("field") or arguments.get("coordinates"))
+    given = next((name for name in ONLY_TRAJECTORIES if arguments.get(name) is not None and name != "degree"), None)
+    if wants and given:
+        raise ArgumentError(f"--{given} has no meaning for fields (--field, --coordinates)")
+    if given is None:
+        try:
+            grid = grid_of(
+                path,
+                names=names,
+                columns=columns,
+                coordinates=arguments.get("coordinates"),
+                time=arguments.get("time"),
+            )
+        except ArgumentError:
+            # Names that fit no array may be those of a trajectory's columns.
+            if wants:
+                raise
+            grid = None
+        if grid is not None:
+            return grid
+    if wants:
+        hint = "" if arguments.get("coordinates") else "; --coordinates x,t names them"
+        raise ArgumentError(f"{path.name} holds no field: no array has axes as long as its coordinates are{hint}")
+    return records_of(
+        path,
+        names=names,
+        columns=columns,
+        time=arguments.get("time"),
+        step=arguments.get("step"),
+        control=arguments.get("control", ()),
+        group=arguments.get("group"),
+    )
+
+
+def _law(measured: Records | Grid, arguments: Arguments) -> Discovery:
+    """Find the law, showing progress."""
+    from sciml.gridded import Grid
+
+    start = time.monotonic()
+    with Progress("discovery") as progress:
+
+        def report(text: str) -> None:
+            progress({"stage": text, "seconds": time.monotonic() - start})
+
+        if isinstance(measured, Grid):
+            return _field_law(measured, arguments, report)
+        return _trajectory_law(measured, arguments, report)
+
+
+def _trajectory_law(measured: Records, arguments: Arguments, report: Any) -> Discovery:
+    asked = {
+        "library": arguments.get("library"),
+        "degree": arguments.get("degree"),
+        "known": arguments.get("known"),
+        "discrete": bool(arguments.get("discrete")),
+        "seed": arguments.get("seed", SEED),
+    }
+    one, control = len(measured.times) == 1, None
+    t = measured.times[0] if one else list(measured.times)
+    x = measured.states[0] if one else list(measured.states)
+    if measured.control_names:
+        control = measured.control[0] if one else list(measured.control)
+    method = arguments.get("method", "evidence")
+    if method == "evidence":
+        from sciml import sindy
+
+        control_names = measured.control_names or None
+        return sindy.discover(
+            t, x, names=measured.names, control=control, control_names=control_names, progress=report, **asked
+        )
+    from sciml.sindy.estimator import SINDy
+
+    model = SINDy(method, names=measured.names, missing=True, threshold=arguments.get("threshold"), **asked)
+    return model.fit(x, t=t, u=control).law_
+
+
+def _field_law(measured: Grid, arguments: Arguments, report: Any) -> Discovery:
+    from sciml import sindy
+
+    asked = {name: arguments.get(name) for name in ("degree", "seed") if arguments.get(name) is not None}
+    return sindy.discover_field(coordinates=measured.coordinates, fields=measured.fields, progress=report, **asked)
+
+
+if __name__ == "__main__":
+    leave(main())
