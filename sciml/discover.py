@@ -73,9 +73,10 @@ OPTIONS = (
     Option("control", "columns that are inputs", "u,v", _names),
     Option("discrete", "the rows are successive states of a map"),
     Option("degree", "highest degree of the polynomials (chosen by the data)", "N", whole("the degree", least=0)),
+    Option("order", "highest order of the derivatives of fields", "N", whole("the order", least=1)),
     Option("library", "terms to choose from, instead of polynomials", "1,x,sin(x)", _list),
     Option("known", "an equation that is known; ending in '+ ...' where terms may be added; may be repeated",
-           "EQUATION", str, lambda token: "'" in token and "=" in token),
+           "EQUATION", str, lambda token: "=" in token and not token.startswith("-")),
     Option("method", f"{', '.join(METHODS)} (evidence)", "M", choice("the method", METHODS)),
     Option("threshold", "threshold of an ensemble or of STLSQ", "T", positive("the threshold")),
     Option("field", "the file holds fields on a grid (found by itself in an archive)"),
@@ -101,7 +102,7 @@ HELP = usage(
     ),
 )
 
-ONLY_TRAJECTORIES = ("step", "group", "control", "discrete", "library", "known", "method", "threshold", "degree")
+ONLY_TRAJECTORIES = ("step", "group", "control", "discrete", "method", "threshold")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -166,9 +167,10 @@ def _measurements(path: Path, arguments: Arguments) -> Records | Grid:
     if names and columns:
         raise ArgumentError("give --names or --columns, not both")
     wants = bool(arguments.get("field") or arguments.get("coordinates"))
-    given = next((name for name in ONLY_TRAJECTORIES if arguments.get(name) is not None and name != "degree"), None)
+    wants = wants or arguments.get("order") is not None
+    given = next((name for name in ONLY_TRAJECTORIES if arguments.get(name) is not None), None)
     if wants and given:
-        raise ArgumentError(f"--{given} has no meaning for fields (--field, --coordinates)")
+        raise ArgumentError(f"--{given} has no meaning for fields (--field, --coordinates, --order)")
     if given is None:
         try:
             grid = grid_of(
@@ -244,7 +246,8 @@ def _trajectory_law(measured: Records, arguments: Arguments, report: Any) -> Dis
 def _field_law(measured: Grid, arguments: Arguments, report: Any) -> Discovery:
     from sciml import sindy
 
-    asked = {name: arguments.get(name) for name in ("degree", "seed") if arguments.get(name) is not None}
+    names = ("library", "degree", "order", "known", "seed")
+    asked = {name: arguments.get(name) for name in names if arguments.get(name) is not None}
     return sindy.discover_field(coordinates=measured.coordinates, fields=measured.fields, progress=report, **asked)
 
 

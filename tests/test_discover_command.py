@@ -358,6 +358,16 @@ def test_a_file_of_fields_goes_to_the_search_for_partial_differential_equations(
     assert Path("runs/wave/figure.png").is_file()
 
 
+def test_the_equation_of_a_wave_is_found_from_an_archive(capsys: pytest.CaptureFixture[str]):
+    x, t, u = wave(64, 96)
+    np.savez("wave.npz", x=x, t=t, h=u + 0.05 * np.random.default_rng(0).normal(size=u.shape))
+    discover(["wave.npz", "--columns", "u=h", "--degree", "1", "--order", "2", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["coefficients"]["u"]) == {"u_x"}
+    assert found["coefficients"]["u"]["u_x"] == pytest.approx(-2, abs=0.02)
+    assert found["noise"]["u"] == pytest.approx(0.05, rel=0.1)
+
+
 # -- the figure ----------------------------------------------------------------------------------------------------
 
 
@@ -387,7 +397,7 @@ def test_the_figure_has_a_panel_for_each_unknown_one_for_the_coefficients_and_a_
     assert len(labels) == 3 * len(names)
     curves = {line.get_label(): line for line in figure.axes[0].lines}
     assert {"data", "denoised", "law, solved"} <= set(curves)
-    assert len(curves["data"].get_xdata()) == 60
+    assert np.size(curves["data"].get_xdata()) == 60
 
 
 def test_a_law_draws_itself_into_a_file_and_twice_the_same():
