@@ -124,6 +124,19 @@ class Experiment:
         other.places = [_Place(p.names, p.group, p.places, p.weight, p.scales.clone(), p.blocks) for p in self.places]
         return other
 
+    def with_fewer(self, most: int, generator: torch.Generator) -> Experiment:
+        """Return the same experiment with a random part of its data, at most so many points of each kind."""
+        other = self.with_network(self.network)
+        other.measured = []
+        for measured in self.measured:
+            if measured.values.shape[1] > most:
+                chosen = torch.randperm(measured.values.shape[1], generator=generator)[:most].sort().values
+                chosen = chosen.to(measured.values.device)
+                part, values = measured.block.part(chosen), measured.values[:, chosen]
+                measured = Measured(measured.partials, measured.names, measured.keys, measured.field, part, values)
+            other.measured.append(measured)
+        return other
+
     def fresh(self, place: _Place, count: int) -> tuple[Block, ...]:
         """Return blocks of a place at fresh points."""
         box = self.problem.domain

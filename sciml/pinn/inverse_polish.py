@@ -12,8 +12,9 @@ of the linearised problem, in which the equations are a prior of the coefficient
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import final
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from sciml.network import MLP, Sum
 from sciml.pinn.evidence import LinearSystem, best_choice
-from sciml.pinn.inverse_objective import InverseObjective
+from sciml.pinn.inverse_objective import Experiment, InverseObjective
 from sciml.pinn.piece import Piece
 from sciml.pinn.polish import wide_layer
 from sciml.pinn.quantities import Quantities, UnknownFunction
@@ -37,6 +38,8 @@ POINTS = 8
 MOST_POINTS = 24
 FRESH = 2048
 LEAST_PART = 1e-3
+# Sizes of functions that differ by less count as equal; none changes by more at once.
+SAME_SIZE, LARGEST_RATIO = 1.2, 10.0
 # Quantities that move less than this part of their standard error, or of themselves, have settled.
 SETTLED = 0.03
 
@@ -72,24 +75,33 @@ class Identified:
 
 
 def identified(
-    objective: InverseObjective, columns: int, noise: Mapping[str, float] | None, generator: torch.Generator
+    objective: InverseObjective,
+    data: Sequence[Experiment],
+    columns: int,
+    noise: Mapping[str, float] | None,
+    generator: torch.Generator,
+    budget: float | None = None,
 ) -> Identified | None:
     """Return the state corrected with `columns` coefficients for each network, or None if that fails.
 
     Parameters
     ----------
     objective : with trained MLPs, which are copied.
+    data : the experiments with all their data.
     noise : standard deviations where they are known.
+    budget : seconds after which no further round is begun.
     """
     start = time.perf_counter()
     experiments = []
-    for experiment in objective.experiments:
+    for experiment, whole in zip(objective.experiments, data, strict=True):
         trained = deepcopy(experiment.network)
         assert isinstance(trained, MLP)
         trained.requires_grad_(False)
         piece = Piece(experiment.ansatz, trained)
         wide = wide_layer(piece, max(columns // trained.outputs, 1), generator)
-        experiments.append(experiment.with_network(Sum([trained, wide])))
+        corrected = experiment.with_network(Sum([trained, wide]))
+        corrected.measured = whole.measured
+        experiments.append(corrected)
     quantities = _copied(objective.quantities)
     sizes = _sizes(objective)
     target = InverseObjective(experiments, quantities, dict(sizes), 1.0, objective.multiplicative)
@@ -114,12 +126,17 @@ def identified(
         fresh, inside = target.equation_loss(evaluation.terms), target.equation_loss(target.evaluate().terms)
         if fresh > 4 * inside and rows < MOST_POINTS * count // len(experiments):
             rows *= 2
-            continue
+            if budget is None or 3 * (time.perf_counter() - start) < budget:
+                continue
+            break
         moved = (choice.theta - theta)[-quantities.count :]
         spread = covariance.diagonal().clamp_min(0).sqrt()
         size = choice.theta[-quantities.count :].abs()
         settled = number > 0 and part == 1 and bool((moved.abs() <= SETTLED * spread + 1e-9 * size).all())
-        if settled:
+        # The last round's covariance belongs to the last sizes.
+        settled = settled and not (number + 1 < ROUNDS and _resized(quantities, covariance))
+        late = budget is not None and (time.perf_counter() - start) * (number + 2) / (number + 1) > budget
+        if settled or late:
             break
     evaluation = target.evaluation(target.fresh(count=FRESH))
     assert covariance is not None
@@ -149,6 +166,29 @@ def _descended(objective: InverseObjective, theta: Tensor, found: Tensor) -> flo
         part /= 2
     objective.load(theta)
     return 0.0
+
+
+def _resized(quantities: Quantities, covariance: Tensor) -> bool:
+    """Give each unknown function the size that its coefficients suggest; return whether one has changed.
+
+    With K coefficients w of unit prior variance, of which the data determine gamma = K - tr cov(w), the size of largest
+    evidence is |w| / sqrt(gamma) times the present one.
+    """
+    changed = False
+    for name, place in quantities.places().items():
+        f = quantities.functions[name]
+        weights = f.weights
+        count = len(weights)
+        spread = count * covariance.diagonal()[place.start : place.start + count].sum()
+        determined = max(count - float(spread), 0.5)
+        ratio = min(max(math.sqrt(float(weights.square().sum()) / determined), 1 / LARGEST_RATIO), LARGEST_RATIO)
+        if not 1 / SAME_SIZE < ratio < SAME_SIZE:
+            f.factor *= ratio
+            with torch.no_grad():
+                for p in f.trained:
+                    p /= ratio
+            changed = True
+    return changed
 
 
 def _copied(quantities: Quantities) -> Quantities:

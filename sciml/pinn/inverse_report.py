@@ -20,6 +20,7 @@ from sciml.pinn.inverse_search import Search
 from sciml.pinn.inverse_setup import Setup
 from sciml.pinn.piece import Piece
 from sciml.solution import Solution
+from sciml.status import Status
 
 __all__ = ["fit_of"]
 
@@ -98,6 +99,11 @@ def fit_of(
 
 
 def _message(search: Search) -> str:
+    if search.status is Status.CONVERGED:
+        return "The unknowns came to rest: two corrections of the state agree on them."
+    if search.status in (Status.BUDGET, Status.ITERATIONS):
+        what = "time" if search.status is Status.BUDGET else "iterations"
+        return f"The {what} ended before the unknowns came to rest; the latest values are returned, allow more."
     return search.status.advice
 
 

@@ -26,6 +26,8 @@ DATA_WEIGHT = 10.0
 # First the networks follow the data; the equations' terms then have their sizes.
 FOLLOWING_STEPS, FOLLOWING_TIGHTNESS = 15, 10.0
 FRESH = 2048
+# Of more data a random part is enough to train; corrections take all.
+TRAINING_DATA = 4000
 # Mean square of the relative residuals below which a correction is tried.
 READY = 3e-3
 # A correction is tried again when this part of the steps so far has been added.
@@ -59,9 +61,8 @@ class Search:
         self.history: dict[str, list[float]] = {}
         self._reported = -math.inf
         sigma = {key: size / math.sqrt(DATA_WEIGHT) for key, size in setup.sizes.items()}
-        self.objective = InverseObjective(
-            setup.experiments, setup.quantities, sigma, 1.0, setup.multiplicative, SMALL_PRIOR
-        )
+        experiments = [e.with_fewer(TRAINING_DATA, setup.generator) for e in setup.experiments]
+        self.objective = InverseObjective(experiments, setup.quantities, sigma, 1.0, setup.multiplicative, SMALL_PRIOR)
         self._optimizer = LevenbergMarquardt()
         count = len(self.objective.parameters()) / len(setup.experiments)
         self._levels = [max(64, int(factor * count)) for factor in setup.plan.levels]
@@ -80,8 +81,6 @@ class Search:
             )
         like = self.objective.parameters()
         self.objective.load(torch.as_tensor(np.array(theta)).to(like))
-        for name, f in self.setup.quantities.functions.items():
-            f.factor = float(fit.functions[name].factor) if name in fit.functions else f.factor
         self.objective.draw(self._levels[-1])
         rest = iter(scales)
         for experiment in self.objective.experiments:
@@ -161,7 +160,9 @@ class Search:
         if not all(isinstance(e.network, MLP) for e in self.objective.experiments):
             return False
         former = self.best
-        found = identified(self.objective, columns, self.noise, self.setup.generator)
+        found = identified(
+            self.objective, self.setup.experiments, columns, self.noise, self.setup.generator, self.limits.left()
+        )
         if found is None:
             return False
         self.best = found
