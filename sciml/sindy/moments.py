@@ -31,13 +31,14 @@ __all__ = [
     "least_squares",
     "moments",
     "pairs_of",
+    "problems_at_once",
     "products",
     "solve_active",
     "substituted",
 ]
 
-# Numbers in one gathered batch of Gram matrices: half a gigabyte.
-BATCH = 1 << 26
+# Numbers in one batch: half a gigabyte; of Gram matrices that are factored on a CPU, what fits into its cache.
+BATCH, CACHED = 1 << 26, 1 << 18
 # Two products are the same column if they differ by rounding only.
 EQUAL = 1e-13
 PROBES = 6
@@ -181,6 +182,11 @@ def substituted(factor: Tensor, scale: Tensor, cross: Tensor, columns: Tensor) -
     return torch.zeros_like(extended).scatter(2, at, solved)[:, :, :terms]
 
 
+def problems_at_once(device: torch.device, width: int) -> int:
+    """Return how many matrices of this width are gathered and factored together."""
+    return max(1, (CACHED if device.type == "cpu" else BATCH) // max(width, 1) ** 2)
+
+
 def least_squares(
     system: Moments, member: Tensor, equation: Tensor, support: Tensor, ridge: Tensor | None = None
 ) -> Tensor:
@@ -205,7 +211,7 @@ def least_squares(
     start = 0
     while start < len(sizes):
         width = min(sizes[-1], max(sizes[start] + 2, math.ceil(1.2 * sizes[start])))
-        stop = min(bisect_right(sizes, width), start + max(1, BATCH // width**2))
+        stop = min(bisect_right(sizes, width), start + problems_at_once(support.device, width))
         batch = order[start:stop]
         coefficients[batch] = _batch(system, member[batch], equation[batch], support[batch], ridge)
         start = stop

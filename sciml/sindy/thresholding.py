@@ -12,7 +12,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from sciml.sindy.moments import BATCH, Moments, least_squares, solve_active
+from sciml.sindy.moments import Moments, least_squares, problems_at_once, solve_active
 
 __all__ = ["Thresholded", "stlsq"]
 
@@ -95,7 +95,7 @@ def _full(system: Moments, ridge: Tensor) -> Tensor:
     columns = torch.arange(terms, device=ridge.device)[None]
     coefficients = torch.empty_like(system.cross)
     failed = torch.empty(members, dtype=torch.bool, device=ridge.device)
-    for part in member.split(max(1, BATCH // terms**2)):
+    for part in member.split(problems_at_once(ridge.device, terms)):
         coefficients[part], _, _, failed[part] = solve_active(
             system.gram, system.table, system.cross[part], part, columns, ridge
         )
