@@ -34,12 +34,14 @@ class FieldFit:
     search : what was found.
     cut : signal-to-noise ratio above which modes were used, and how many they are.
     units : [J] from scaled coefficients to those in the data's units.
+    resolved : whether the equation is the same however large the errors of sampling are.
     """
 
     search: Search
     cut: float
     modes: int
     units: np.ndarray
+    resolved: bool = True
 
 
 def field_answer(
@@ -186,6 +188,10 @@ def _diagnostics(
                 f"{name}: the library does not explain the data beyond their noise and sampling "
                 f"(misfit {best.misfit:.3g}, noise explains {misfit_limit(fit.search.n):.3g}); "
                 "offer other terms or a finer grid"
+            )
+        if not fit.resolved:
+            reasons.append(
+                f"{name}: the grid does not resolve the field, and errors of sampling may hide or make terms"
             )
         if len(best.support) > MOST_TERMS:
             reasons.append(f"{name}: {len(best.support)} terms are a fit, not a law")

@@ -16,6 +16,7 @@ from typing import final
 import numpy as np
 from scipy import fft
 
+from sciml.sindy.field_aliasing import Aliasing
 from sciml.sindy.field_spectrum import denoised
 from sciml.sindy.field_system import WeakSystem
 from sciml.sindy.test_functions import window
@@ -35,9 +36,18 @@ class Moments:
     sigma : standard deviations of the noise [F].
     index : whole numbers of waves [M, d] of the modes, which the grid resolves.
     orders : of the derivatives that the window of each axis must carry.
+    aliasing : errors of sampling, if there are any.
     """
 
-    def __init__(self, noisy: np.ndarray, sigma: np.ndarray, index: np.ndarray, orders: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        noisy: np.ndarray,
+        sigma: np.ndarray,
+        index: np.ndarray,
+        orders: tuple[int, ...],
+        aliasing: Aliasing | None = None,
+    ) -> None:
+        self._aliasing = aliasing
         whole = noisy.shape[1:]
         most = np.abs(index).max(axis=0, initial=0)
         self.shape = tuple(int(min(n, 4 * k + 16)) for n, k in zip(whole, most, strict=True))
@@ -69,6 +79,9 @@ class Moments:
                 if a + b > 2 * k:
                     part = part * field ** (a + b - 2 * k)
             total = part * self._square if total is None else total + part * self._square
+        if self._aliasing is not None:
+            sampling = self._aliasing.coarse(e, other, self.shape) * self._square
+            total = sampling if total is None else total + sampling
         return total
 
 

@@ -14,15 +14,16 @@ so that the covariance of all features, the same for every mode, needs only wind
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import comb, factorial
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from scipy import fft
 
+from sciml.sindy.field_aliasing import Aliasing
 from sciml.sindy.field_spectrum import Modes
 from sciml.sindy.test_functions import window
 
@@ -63,7 +64,13 @@ def _windows(shape: Sequence[int], order: int) -> list[np.ndarray]:
 
 
 def transform(
-    noisy: np.ndarray, clean: np.ndarray, sigma: np.ndarray, monomials: Sequence[Powers], order: int, modes: Modes
+    noisy: np.ndarray,
+    clean: np.ndarray,
+    sigma: np.ndarray,
+    monomials: Sequence[Powers],
+    order: int,
+    modes: Modes,
+    aliasing: Aliasing | None = None,
 ) -> Features:
     """Return the features of monomials for derivatives of the windows up to `order` in all.
 
@@ -74,6 +81,7 @@ def transform(
     monomials : exponents of the fields, each once; those of the single fields must be among them.
     order : highest order of the derivatives in space together.
     modes : the plane waves.
+    aliasing : errors of sampling, if there are any.
     """
     shape = noisy.shape[1:]
     windows = _windows(shape, order)
@@ -95,7 +103,7 @@ def transform(
             values[place[e, lag]] = row
         if e in units:
             values[place[e, None]] = _spectra(product_, windows, lags[:1], modes, 1)[lags[0]]
-    covariance, linear = _covariances(clean, sigma, place, windows, lags)
+    covariance, linear = _covariances(clean, sigma, place, windows, lags, aliasing)
     return Features(place, values, covariance, linear)
 
 
@@ -135,6 +143,7 @@ def _covariances(
     place: dict[tuple[Powers, Powers | None], int],
     windows: Sequence[np.ndarray],
     lags: Sequence[Powers],
+    aliasing: Aliasing | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the covariance of all features, and its part of first order in the noise."""
     monomials = list(dict.fromkeys(e for e, _ in place))
@@ -146,11 +155,21 @@ def _covariances(
     def windowed(e: Powers, i: int, j: int) -> np.ndarray:
         """Sums of w^(l) w^(l') (time orders i, j) times the monomial e, for all l, l' of all space axes."""
         if (e, i, j) not in cache:
-            array = _monomial(powers, e) @ (space[1][i] * space[1][j])
-            for table in space[0]:
-                array = np.tensordot(array, table, axes=(0, 2))
-            cache[e, i, j] = array
+            cache[e, i, j] = contracted(_monomial(powers, e), i, j)
         return cache[e, i, j]
+
+    def contracted(array: np.ndarray, i: int, j: int) -> np.ndarray:
+        array = array @ (space[1][i] * space[1][j])
+        for table in space[0]:
+            array = np.tensordot(array, table, axes=(0, 2))
+        return array
+
+    def pair(e: Powers, other: Powers, i: int, j: int, at: Any) -> tuple[np.ndarray, np.ndarray]:
+        both, first = _pair(e, other, sigma, lambda s: windowed(s, i, j)[at])
+        if aliasing is not None:
+            sampling = contracted(aliasing.product(e, other), i, j)[at]
+            both, first = both + sampling, first + sampling
+        return both, first
 
     size = len(place)
     whole, linear = np.zeros((size, size)), np.zeros((size, size))
@@ -161,7 +180,7 @@ def _covariances(
         for other in monomials:
             if not sum(e) or not sum(other):
                 continue
-            both, first = _pair(e, other, sigma, lambda s: windowed(s, 0, 0)[grid])
+            both, first = pair(e, other, 0, 0, grid)
             whole[np.ix_(rows[e], rows[other])], linear[np.ix_(rows[e], rows[other])] = both, first
     timed = [e for e, lag in place if lag is None]
     zero = (0,) * (2 * len(windows) - 2)
@@ -173,16 +192,18 @@ def _covariances(
                 line = tuple(
                     np.zeros(len(flat), dtype=int) if k % 2 == 0 else flat[:, k // 2] for k in range(len(zero))
                 )
-                both, first = _pair(e, other, sigma, lambda s, line=line: windowed(s, 1, 0)[line])
+                both, first = pair(e, other, 1, 0, line)
                 whole[a, rows[other]] = whole[rows[other], a] = both
                 linear[a, rows[other]] = linear[rows[other], a] = first
         for other in timed:
-            both, first = _pair(e, other, sigma, lambda s: windowed(s, 1, 1)[zero])
+            both, first = pair(e, other, 1, 1, zero)
             whole[a, place[other, None]], linear[a, place[other, None]] = both, first
     return whole, linear
 
 
-def _pair(e: Powers, other: Powers, sigma: np.ndarray, sums) -> tuple[np.ndarray, np.ndarray]:
+def _pair(
+    e: Powers, other: Powers, sigma: np.ndarray, sums: Callable[[Powers], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     whole: np.ndarray | float = 0.0
     linear: np.ndarray | float = 0.0
     for j in product(*(range(min(a, b) + 1) for a, b in zip(e, other, strict=True))):

@@ -19,6 +19,8 @@ from sciml.sindy.field_system import WeakSystem
 __all__ = ["Candidate", "Factor", "Selection", "excess"]
 
 STEPS = 25
+# Steps end where the next one would change the residual by this much of a standard deviation, squared.
+CONVERGED = 1e-4
 
 
 def excess(rss: float, n: int) -> float:
@@ -188,7 +190,7 @@ class Selection:
         return Factor(self._stack(X), self.penalties, self.allowed)
 
     def _merit(self, w: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        S = self.system.residual_spectrum(w)
+        S = np.maximum(self.system.residual_spectrum(w), 1e-300)
         used = np.flatnonzero(w)
         r = self.system.b - self.system.A[:, used] @ w[used]
         return float(np.sum(self.weight * np.abs(r) ** 2 / S)), S, r
@@ -210,23 +212,22 @@ class Selection:
             X = self._stack(columns * root[:, None])
             scale = np.linalg.norm(X, axis=0)
             scale[scale == 0.0] = 1.0
-            if not np.isfinite(X).all():
-                break
             step = np.linalg.lstsq(X / scale, self._stack(r * root), rcond=None)[0] / scale
             length = float(np.sum((X @ step) ** 2))
+            found = None
             for _ in range(8):
                 trial = full.copy()
                 trial[chosen] += step
                 new = self._merit(trial)
                 # From zero the first step changes S by orders of magnitude, so it is not judged.
-                if not np.isfinite(new[0]):
-                    step = step / 2.0
-                    continue
-                if not full.any() or new[0] <= merit * (1.0 + 1e-12):
+                if np.isfinite(new[0]) and (not full.any() or new[0] <= merit * (1.0 + 1e-12)):
+                    found = new
                     break
                 step = step / 2.0
-            full, (merit, S, r) = trial, new
-            if length < 1e-4:
+            if found is None:
+                break
+            full, (merit, S, r) = trial, found
+            if length < CONVERGED:
                 break
         linear = system.residual_spectrum(full, linear=True)
         value = excess(merit, self.n) + float(np.sum(self.weight * np.log(S / linear)))

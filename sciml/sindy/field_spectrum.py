@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -10,7 +11,7 @@ from scipy import fft, ndimage
 
 from sciml.sindy.test_functions import window
 
-__all__ = ["Modes", "denoised", "noise_level", "signal_modes"]
+__all__ = ["Modes", "denoised", "noise_level", "signal_modes", "whole_window"]
 
 # The median of the square of a standard normal number.
 CHI2_MEDIAN = 0.45493642311957
@@ -81,6 +82,14 @@ class Modes:
         return Modes(self.index[keep], self.ratio[keep], self.shape)
 
 
+def whole_window(shape: Sequence[int], orders: Sequence[int]) -> np.ndarray:
+    """Return the product of the windows of all axes."""
+    taper = np.ones(())
+    for n, order in zip(shape, orders, strict=True):
+        taper = taper[..., None] * window(n, order)[0]
+    return taper
+
+
 def signal_modes(fields: np.ndarray, sigma: np.ndarray, cut: float, orders: tuple[int, ...]) -> Modes:
     """Return the modes in which a field [F, ...] has a smoothed periodogram above `cut` times the noise.
 
@@ -91,9 +100,7 @@ def signal_modes(fields: np.ndarray, sigma: np.ndarray, cut: float, orders: tupl
     orders : of the derivatives that the window of each axis must carry.
     """
     shape = fields.shape[1:]
-    taper = np.ones(shape)
-    for axis, (n, order) in enumerate(zip(shape, orders, strict=True)):
-        taper = taper * window(n, order)[0].reshape([-1 if k == axis else 1 for k in range(len(shape))])
+    taper = whole_window(shape, orders)
     ratio = np.zeros(shape)
     for field, level in zip(fields, sigma, strict=True):
         power = np.abs(fft.fftn(taper * field)) ** 2 / (np.sum(taper**2) * level**2)

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from sciml.sindy.discovery import Discovery
+from sciml.sindy.field_aliasing import Aliasing
 from sciml.sindy.field_answer import FieldFit, field_answer, untrusted
 from sciml.sindy.field_covariance import Moments
 from sciml.sindy.field_features import transform
 from sciml.sindy.field_request import FieldRequest, field_request
 from sciml.sindy.field_search import Search, search
-from sciml.sindy.field_spectrum import Modes, denoised, noise_level, signal_modes
+from sciml.sindy.field_spectrum import Modes, denoised, noise_level, signal_modes, whole_window
 from sciml.sindy.field_system import WeakSystem
 
 __all__ = ["discover_field"]
@@ -24,6 +25,12 @@ FLOOR = 1e-3
 # Modes whose periodogram is this many times the noise carry signal; where they do not fit, those further out are tried.
 CUTS = (9.0, 36.0, 144.0, 576.0)
 FEWEST_MODES = 12
+# Errors of sampling are scaled down while the misfit is below the first number, to about the second one.
+TOO_SMALL = 0.4
+EXPECTED = 0.7
+SMALLEST_FACTOR = 1e-3
+RESCALINGS = 3
+MOST_FURTHER_TERMS = 1
 # A field whose variation is less than this part of its size stands still.
 STILL = 1e-9
 
@@ -131,27 +138,60 @@ def _fit(
 ) -> FieldFit:
     """Return the equation of one field, from the lowest cut at which noise explains the residual."""
     carried = (request.order,) * (values.ndim - 2) + (1,)
-    library = request.library
-    penalties = library.penalties(values[0].size)
+    taper = whole_window(values.shape[1:], carried)
     units = coefficient_units(request, scales, field)
-    found: tuple[Search, float, int] | None = None
-    units_of_fields = tuple(tuple(int(k == f) for k in range(len(values))) for f in range(len(values)))
-    monomials = tuple(dict.fromkeys([*library.monomials, *units_of_fields]))
+    singles = tuple(tuple(int(k == f) for k in range(len(values))) for f in range(len(values)))
+    monomials = tuple(dict.fromkeys([*request.library.monomials, *singles]))
+    penalties = request.library.penalties(values[0].size)
+
+    def searched(part: Modes, aliasing: Aliasing | None) -> Search:
+        features = transform(values, clean, sigma, monomials, request.order, part, aliasing)
+        system = WeakSystem(features, part, request.library, field)
+        moments = Moments(values, sigma, part.index, carried, aliasing)
+        found = search(system, moments, penalties, request.allowed[field], request.fixed[field] / units, request.seed)
+        name = request.words.unknowns[field]
+        report(f"{name}: {len(part.index)} modes, {len(found.best.support)} terms, misfit {found.best.misfit:.3g}")
+        return found
+
+    best: FieldFit | None = None
     for cut in CUTS:
         part = modes.subset(modes.ratio > cut)
-        if len(part.index) < FEWEST_MODES or (found is not None and len(part.index) == found[2]):
+        if len(part.index) < FEWEST_MODES or (best is not None and len(part.index) == best.modes):
             break
-        features = transform(values, clean, sigma, monomials, request.order, part)
-        system = WeakSystem(features, part, library, field)
-        moments = Moments(values, sigma, part.index, carried)
-        result = search(system, moments, penalties, request.allowed[field], request.fixed[field] / units, request.seed)
-        report(f"{request.words.unknowns[field]}: {len(result.best.support)} terms, misfit {result.best.misfit:.3g}")
-        if found is None or result.fits:
-            found = (result, cut, len(part.index))
-        if result.fits:
+        aliasing = Aliasing(clean, sigma, taper, part)
+        found = searched(part, aliasing if aliasing.active else None)
+        resolved = True
+        if aliasing.active:
+            found, resolved = _sampled(found, aliasing, lambda errors, part=part: searched(part, errors))
+        if best is None or found.fits:
+            best = FieldFit(found, cut, len(part.index), units, resolved)
+        if found.fits:
             break
-    assert found is not None
-    return FieldFit(found[0], found[1], found[2], units)
+    assert best is not None
+    return best
+
+
+def _sampled(first: Search, aliasing: Aliasing, searched: Callable[[Aliasing], Search]) -> tuple[Search, bool]:
+    """Return the answer with errors of sampling as small as the residual allows, and whether it is the same for all.
+
+    How large the unseen errors are, the residual knows better than their extrapolation, which is meant to be too large.
+    Terms that only come in as the errors are made smaller may be what the errors are made of.
+    """
+    current, resolved = first, True
+    for _ in range(RESCALINGS):
+        if current.best.misfit > TOO_SMALL:
+            break
+        aliasing = aliasing.scaled(max(current.best.misfit / EXPECTED, SMALLEST_FACTOR))
+        finer = searched(aliasing)
+        same = finer.best.support == current.best.support
+        if not same and len(finer.best.support) > len(current.best.support) + MOST_FURTHER_TERMS:
+            return current, False
+        resolved = same
+        settled = same and abs(finer.best.misfit - current.best.misfit) < 0.1 * current.best.misfit
+        current = finer
+        if settled:
+            break
+    return current, resolved
 
 
 def coefficient_units(request: FieldRequest, scales: np.ndarray, field: int) -> np.ndarray:
