@@ -346,6 +346,15 @@ def test_a_number_without_influence_on_the_data_is_named():
     assert fit.parameters["k"].value == pytest.approx(0.7, rel=1e-6)
 
 
+def test_a_number_that_is_zero_within_a_small_error_is_determined():
+    t = np.linspace(0, 2, 30)
+    y = 2 + 0.01 * np.random.default_rng(12).standard_normal(t.size)
+    fit = classical.identify(decay(), {"t": t, "y": y}, ["k", "a"])
+    assert fit.parameters["k"].contains(0.0)
+    assert abs(fit.parameters["k"].value) < 0.01
+    assert fit.undetermined == []
+
+
 def test_residuals_beyond_the_noise_that_was_given_are_reported():
     t = np.linspace(0, 2, 20)
     fit = classical.identify(decay(), {"t": t, "y": 1 + np.sin(5 * t)}, ["k", "a"], noise=0.01)

@@ -168,8 +168,13 @@ def _searched(
             if progress is not None:
                 progress({**report, "seconds": clock.seconds, "stage": f"the first {part:.0%} of the time"})
 
-        left = Clock(None if math.isinf(clock.budget) else EARLY * clock.budget)
-        starts = [starts[0], search(early, sizes_of(early), COARSEST, left, tell).z]
+        limit = Clock(None if math.isinf(clock.budget) else EARLY * clock.budget)
+        try:
+            starts = [starts[0], search(early, sizes_of(early), COARSEST, limit, tell).z]
+        except SolveError:
+            if not limit.expired:
+                raise
+            break
     return search(experiments, noise, rtol, clock, progress)
 
 
@@ -201,7 +206,7 @@ def _fit(
     z, found = regression.z, regression.information()
     covariance = found.covariance * np.outer(regression.rates(), regression.rates())
     spread = np.sqrt(np.diagonal(covariance))
-    undetermined = open_directions(list(ranges), list(regression.numbers(z).values()), covariance)
+    undetermined = _open(regression, covariance)
     status = regression.status
     worst = max(solutions, key=lambda one: (not one.success, one.estimate or 0.0))
     if status is Status.CONVERGED and not worst.success:
@@ -236,6 +241,18 @@ def _fit(
         },
         state={"z": z},
     )
+
+
+def _open(regression: Regression, covariance: Array) -> list[dict[str, float]]:
+    """Return the directions that the data leave open; a number that is zero within its error is not one."""
+    numbers = regression.numbers(regression.z)
+    small = {
+        name
+        for name, size, variance in zip(numbers, regression.extents(), np.diagonal(covariance), strict=True)
+        if variance <= size**2
+    }
+    found = open_directions(list(numbers), list(numbers.values()), covariance)
+    return [direction for direction in found if not set(direction) <= small]
 
 
 def _estimates(regression: Regression, ranges: Mapping[str, Range], found: Information) -> dict[str, Estimate]:

@@ -129,10 +129,14 @@ class Regression:
         """Return the derivatives of the unknown numbers by z, [P]."""
         return np.array([own.slope(float(z)) for own, z in zip(self.ranges.values(), self.z, strict=True)])
 
+    def extents(self) -> Array:
+        """Return the sizes of the unknown numbers or of their first guesses, whichever is larger, [P]."""
+        pairs = zip(self.ranges.values(), self.numbers(self.z).values(), strict=True)
+        return np.array([max(abs(value), abs(own.center)) or 1.0 for own, value in pairs])
+
     def changes(self) -> Array:
-        """Return changes of z that are as large as the numbers themselves, [P]."""
-        values = np.array([abs(value) or 1.0 for value in self.numbers(self.z).values()])
-        return values / np.maximum(abs(self.rates()), 1e-300)
+        """Return changes of z that are as large as that, [P]."""
+        return self.extents() / np.maximum(abs(self.rates()), 1e-300)
 
     @property
     def residual(self) -> Array:
