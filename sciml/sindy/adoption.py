@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
 from collections.abc import Sequence
@@ -66,11 +67,10 @@ def _from_pysindy(given: Any, variables: Sequence[str]) -> Library:
     names = tuple(variables)
     points = np.random.default_rng(0).uniform(0.3, 1.7, (12, len(names)))
     try:
-        from sklearn.base import clone
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fitted: Any = clone(given)
+            # Not cloned: some of pysindy's libraries do not keep the names of their arguments.
+            fitted = copy.deepcopy(given)
             fitted = fitted.fit(points)
             values = np.asarray(fitted.transform(points))
             labels = [str(label) for label in fitted.get_feature_names(list(names))]

@@ -118,12 +118,12 @@ class Defects:
 
     Attributes
     ----------
-    nodes, count : numbers of nodes N and of defects n per unknown.
+    nodes, count : numbers of nodes N and of defects n per unknown; bounds : as given.
     left, right : the two nodes of each interval; lengths : of the intervals [n], 1 for a map.
     """
 
     def __init__(self, times: np.ndarray, bounds: np.ndarray, discrete: bool = False) -> None:
-        self.nodes = len(times)
+        self.nodes, self.bounds = len(times), bounds
         spans = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
         self.left = np.concatenate([np.arange(a, b - 1) for a, b in spans])
         self.right = self.left + 1

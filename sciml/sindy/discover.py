@@ -120,6 +120,8 @@ def discover(
         report(f"the law rejects {int(rejected.sum())} samples, the smoother {int(samples.rejected.sum())}: once more")
         samples = prepare(request, rejected, pieces)
         pool, chosen = _climb(request, samples, report)
+    if pool.system.floor == NOISE_FLOOR:
+        pool.finish()
     return answer(request, samples, pool, chosen, time.perf_counter() - begin)
 
 

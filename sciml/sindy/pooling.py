@@ -25,7 +25,8 @@ from sciml.sindy.selection import Factor, likelihood, path
 
 __all__ = ["Model", "Pool", "neighbourhood", "starting_supports"]
 
-TIGHT = 0.03
+# Squared lengths of the last step, in standard errors, for models in comparison and for the winner.
+TIGHT, EXACT = 0.03, 1e-12
 FINALISTS = 5
 NEIGHBOURS = 8
 ROUNDS = 3
@@ -171,6 +172,14 @@ class Pool:
                     self._try(winner, factor, offered, np.array(key, dtype=int))
             if self.ranked[0].key == winner.key:
                 return
+
+    def finish(self) -> None:
+        """Fit the winner until nothing moves, so that the answer does not depend on the way to it."""
+        if self.ranked:
+            winner = self.ranked[0]
+            end = refine(self.system, winner.estimate, select=False, tolerance=EXACT, most=20)
+            if end is not None and end.converged:
+                self.models[winner.key] = Model(end, winner.criterion)
 
     def _moves(
         self, factor: Factor, penalty: np.ndarray, offered: np.ndarray, place: np.ndarray

@@ -32,6 +32,8 @@ NOISE_FLOOR = 3e-4
 PROBES = 6
 # Steps for which the model error may stay where it is, above HOLDS.
 PATIENCE = 10
+# After so many of them the noise may grow by this factor a step, if that is more likely than a model error.
+STUCK, MORE_NOISE = 2, 1.5
 
 
 @final
@@ -198,11 +200,14 @@ def refine(
             lin = linearise(system, now.x, now.coefficients, now.noise)
             if not (np.isfinite(lin.target).all() and np.isfinite(lin.features).all() and np.isfinite(lin.band).all()):
                 return None
-            error, cov = _model_error(lin, now, size, least_error)
+            free = since >= STUCK and not (system.fixed_noise is not None and system.fixed_noise.any())
+            error, growth, cov = _model_error(lin, now, size, least_error, free)
         except (LinAlgError, ValueError, FloatingPointError):
             return None
         since = 0 if error < lowest * 0.999 or error <= HOLDS * 1.001 else since + 1
         lowest = min(lowest, error)
+        if growth != 1.0:
+            now = replace(now, noise=now.noise * growth)
         if since > PATIENCE:
             break
         right = cov.whiten(lin.target.ravel())
@@ -211,21 +216,21 @@ def refine(
         if searching:
             offered = np.flatnonzero(system.allowed.ravel())
             matrix = cov.whiten(spread_out(lin.features, offered // d, offered % d, d))
-            factor = Factor.of(matrix, right, system.effective)
+            problem = Factor.of(matrix, right, system.effective)
             place = np.searchsorted(offered, support)
-            found = search(factor, system.penalty.ravel()[offered], place, np.ones(len(offered), dtype=bool))
+            found = search(problem, system.penalty.ravel()[offered], place, np.ones(len(offered), dtype=bool))
             support = offered[found]
-            values, rss = factor.solve(found)
-            q = factor.columns[:, found] * factor.norms[found]
+            values, rss = problem.solve(found)
+            q = problem.columns[:, found] * problem.norms[found]
             gram = q.T @ q
         else:
             matrix = cov.whiten(spread_out(lin.features, support // d, support % d, d)) if len(support) else None
             if matrix is None:
                 values, rss, gram = np.zeros(0), float(right @ right), np.zeros((0, 0))
             else:
-                factor = Factor.of(matrix, right, system.effective)
-                values, rss = factor.solve(np.arange(len(support)))
-                q = factor.columns * factor.norms
+                problem = Factor.of(matrix, right, system.effective)
+                values, rss = problem.solve(np.arange(len(support)))
+                q = problem.columns * problem.norms
                 gram = q.T @ q
         coefficients = np.zeros((p, d))
         coefficients.ravel()[support] = values
@@ -250,7 +255,9 @@ def refine(
             visited.append(key)
             if stop is not None and searching and stop(key, error):
                 return replace(now, visited=tuple(visited))
-        still = still + 1 if same and step < tolerance and steady and quiet else 0
+        # Above HOLDS more noise must have been tried, and refused.
+        tried = error <= HOLDS * 1.001 or (since > STUCK and growth == 1.0)
+        still = still + 1 if same and step < tolerance and steady and quiet and tried else 0
         if still >= 1 and (not select or iteration > hold):
             now = replace(now, converged=True)
             break
@@ -264,26 +271,34 @@ def _inverse(gram: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(gram * scale[:, None] * scale, rcond=1e-14, hermitian=True) * scale[:, None] * scale
 
 
-def _model_error(lin: Linearisation, now: Estimate, size: np.ndarray, least: float) -> tuple[float, Covariance]:
-    """Return the most likely model error among the present one and smaller ones, a factor of ten away at most."""
+def _model_error(
+    lin: Linearisation, now: Estimate, size: np.ndarray, least: float, free: bool
+) -> tuple[float, float, Covariance]:
+    """Return the most likely model error among the present one and smaller ones, a factor of ten away at most.
+
+    Where it is stuck (`free`), more noise than the smoother saw may explain what the law does not: the second number is
+    the factor of the noise, one or `MORE_NOISE`.
+    """
     residual = (lin.target - lin.features @ now.coefficients).ravel()
-    best: tuple[float, float, Covariance] | None = None
+    best: tuple[float, float, float, Covariance] | None = None
     # Never below the least one, but onto it: models are compared at the same model error where they can have it.
-    tried = {max(now.error * factor, min(least, now.error)) for factor in (HALF, 1.0, 1 / HALF, 0.1)}
-    for error in sorted(tried, reverse=True):
-        if error > FIRST_ERROR * 1.001:
-            continue
-        try:
-            cov = Covariance(lin.band, (error * size) ** 2 + lin.doubt)
-        except LinAlgError:
-            continue
-        white = cov.whiten(residual)
-        score = cov.logdet + float(white @ white)
-        if best is None or score < best[0]:
-            best = (score, error, cov)
+    tried = {max(now.error * step, min(least, now.error)) for step in (HALF, 1.0, 1 / HALF, 0.1)}
+    for factor in (1.0, MORE_NOISE) if free else (1.0,):
+        band = lin.band if factor == 1.0 else lin.band * factor**2
+        for error in sorted(tried, reverse=True):
+            if error > FIRST_ERROR * 1.001:
+                continue
+            try:
+                cov = Covariance(band, (error * size) ** 2 + lin.doubt)
+            except LinAlgError:
+                continue
+            white = cov.whiten(residual)
+            score = cov.logdet + float(white @ white)
+            if best is None or score < best[0]:
+                best = (score, error, factor, cov)
     if best is None:
         raise LinAlgError("no covariance of the defects is positive definite")
-    return best[1], best[2]
+    return best[1:]
 
 
 def _noise(
@@ -295,10 +310,12 @@ def _noise(
     """
     used = system.spread == 1
     d = errors.shape[1]
-    rng = np.random.default_rng(0)
     n = lin.jacobian.shape[0]
     result = noise.copy()
-    signs = rng.choice([-1.0, 1.0], size=(len(errors), PROBES))
+    # Every record has the same probes, so that the order of the records does not matter.
+    lengths = np.diff(system.defects.bounds)
+    longest = np.random.default_rng(0).choice([-1.0, 1.0], size=(int(lengths.max()), PROBES))
+    signs = np.concatenate([longest[:length] for length in lengths])
     for i in range(d):
         columns = np.empty((n * d, PROBES))
         for k in range(PROBES):

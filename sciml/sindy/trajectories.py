@@ -128,7 +128,7 @@ def _array(given: Any, what: str) -> np.ndarray:
 def _clocks(t: Any, records: list[np.ndarray], discrete: bool) -> list[np.ndarray]:
     if discrete and t is None:
         return [np.arange(len(record), dtype=np.float64) for record in records]
-    if np.ndim(t) == 0 and not isinstance(t, (list, tuple)):
+    if not isinstance(t, (list, tuple)) and np.ndim(t) == 0:
         try:
             step = float(t)
         except (TypeError, ValueError):

@@ -1,0 +1,113 @@
+"""The polynomial systems of `dysts` (Gilpin 2021, doi:10.48550/arXiv.2110.05266), read from its own files.
+
+`dysts` is no dependency: `pip install --no-deps dysts` is enough, since only two of its files are read. The right-hand
+sides are evaluated with SymPy's symbols, and what is no polynomial is left out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import sympy
+from scipy.integrate import solve_ivp
+
+from sciml.sindy.libraries import monomial_text
+
+__all__ = ["INSTALL", "System", "available", "systems"]
+
+INSTALL = "pip install --no-deps dysts"
+HIGHEST_DEGREE = 4
+POINTS, PER_PERIOD = 1000, 100
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class System:
+    """A polynomial system with an initial state on its attractor.
+
+    Attributes
+    ----------
+    name : in dysts; names : of the unknowns
+    law : {unknown: {term: coefficient}}
+    exponents, coefficients : of each equation, [terms, d] and [terms]
+    initial : state; period : of the dominant oscillation.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    law: dict[str, dict[str, float]]
+    exponents: list[np.ndarray]
+    coefficients: list[np.ndarray]
+    initial: np.ndarray
+    period: float
+
+    def trajectory(self, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
+        """Return times [N] and states [N, d] at a hundred samples a period."""
+        times = np.arange(points) * self.period / PER_PERIOD
+
+        def slope(t: float, x: np.ndarray) -> list[float]:
+            return [float(c @ np.prod(x**e, axis=1)) for e, c in zip(self.exponents, self.coefficients, strict=True)]
+
+        solved = solve_ivp(slope, (0, times[-1]), self.initial, "DOP853", times, rtol=1e-10, atol=1e-12)
+        return times, solved.y.T
+
+
+def available() -> bool:
+    """Whether dysts is installed."""
+    return importlib.util.find_spec("dysts") is not None
+
+
+def systems() -> list[System]:
+    """Return the autonomous polynomial systems of three or four states and a degree up to four, by name."""
+    found = importlib.util.find_spec("dysts")
+    if found is None or not found.submodule_search_locations:
+        raise ModuleNotFoundError(f"dysts is not installed: {INSTALL}")
+    folder = Path(found.submodule_search_locations[0])
+    tables = json.loads((folder / "data" / "chaotic_attractors.json").read_text())
+    module = types.ModuleType("flows")
+    # The package's own base imports what the equations do not need.
+    module.__dict__.update(DynSys=object, DynSysDelay=object, staticjit=staticmethod)
+    source = (folder / "flows.py").read_text().replace("from .base import DynSys, DynSysDelay, staticjit", "")
+    exec(compile(source, "dysts/flows.py", "exec"), module.__dict__)
+    made = (_system(name, getattr(module, name, None), table) for name, table in sorted(tables.items()))
+    return [system for system in made if system is not None]
+
+
+def _system(name: str, flow: Any, table: dict[str, Any]) -> System | None:
+    d = table["embedding_dimension"]
+    if flow is None or table.get("delay") or table.get("nonautonomous") or d not in (3, 4) or not hasattr(flow, "_rhs"):
+        return None
+    names = ("x", "y", "z") if d == 3 else tuple(f"x{k + 1}" for k in range(d))
+    states, time = [sympy.Symbol(n, real=True) for n in names], sympy.Symbol("t")
+    keywords = list(inspect.signature(flow._rhs).parameters)[d + 1 :]
+    given = {key: np.array(value) if isinstance(value, list) else value for key, value in table["parameters"].items()}
+    try:
+        sides = [
+            sympy.expand(sympy.sympify(side))
+            for side in flow._rhs(*states, time, **{key: given[key] for key in keywords})
+        ]
+        polynomials = [sympy.Poly(side, *states) for side in sides]
+    except Exception:
+        # Whatever a right-hand side does that symbols cannot: it is then no polynomial.
+        return None
+    if any(time in side.free_symbols for side in sides):
+        return None
+    if max(int(polynomial.total_degree()) for polynomial in polynomials) > HIGHEST_DEGREE:
+        return None
+    tables = [{row: float(value) for row, value in p.terms() if value != 0} for p in polynomials]
+    return System(
+        name,
+        names,
+        {n: {monomial_text(row, names): c for row, c in own.items()} for n, own in zip(names, tables, strict=True)},
+        [np.array(list(own), dtype=float) for own in tables],
+        [np.array(list(own.values())) for own in tables],
+        np.array(table["initial_conditions"], dtype=float),
+        float(table["period"]),
+    )
