@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sciml.errors import ArgumentError, closest
 from sciml.sindy.baselines import fitted_members, pysindy_optimizer
-from sciml.sindy.moments import BATCH, least_squares, moments
+from sciml.sindy.moments import BATCH, Moments, least_squares, moments
 from sciml.sindy.thresholding import stlsq
 
 __all__ = ["Ensemble", "bootstrap_counts", "choose_threshold", "ensemble", "threshold_path"]
@@ -150,6 +150,7 @@ def ensemble(
         member gets a copy.
     alpha : weight of the ridge in STLSQ (0.05).
     normalize : whether STLSQ scales columns to unit length, threshold and ridge counting in these units (False).
+    relative : whether the ridge alone counts in these units (False).
     limit : largest number of rounds of STLSQ (20).
     unbias : refit each member on its support without the ridge (True).
     inclusion : inclusion probability that a term needs (0.6).
@@ -221,6 +222,7 @@ class _Settings:
     optimizer: Any
     alpha: float = 0.05
     normalize: bool = False
+    relative: bool = False
     limit: int = 20
     unbias: bool = True
     inclusion: float = INCLUDED
@@ -293,8 +295,9 @@ def _run(settings: _Settings, features: Any, targets: Any, thresholds: Sequence[
     found = _members(settings, theta, rates, counts, library, thresholds)
     drawn_rows = None if settings.kind == "library" and settings.counts is None else counts
     named = settings.optimizer == "STLSQ"
+    whole = moments(theta, rates, theta.new_ones(1, len(theta)))
     return tuple(
-        _assembled(settings, theta, rates, coefficients, available, drawn_rows, value if named else None)
+        _assembled(settings, whole, coefficients, available, drawn_rows, value if named else None)
         for coefficients, available, value in zip(found, library, thresholds, strict=True)
     )
 
@@ -338,6 +341,7 @@ def _members(
             library[:, part].reshape(-1, terms),
             alpha=settings.alpha,
             normalize=settings.normalize,
+            relative=settings.relative,
             limit=settings.limit,
             unbias=settings.unbias,
         )
@@ -351,8 +355,7 @@ def _inclusion(members: Tensor, available: Tensor) -> Tensor:
 
 def _assembled(
     settings: _Settings,
-    theta: Tensor,
-    rates: Tensor,
+    whole: Moments,
     members: Tensor,
     available: Tensor,
     counts: Tensor | None,
@@ -362,9 +365,9 @@ def _assembled(
     ordered = members.sort(0).values
     middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
     centre = members.mean(0) if settings.kind == "bagging" else middle
-    system = moments(theta, rates, theta.new_ones(1, len(theta)))
+    theta, rates = whole.features, whole.targets
     equation = torch.arange(rates.shape[1], device=theta.device)
-    refitted = least_squares(system, torch.zeros_like(equation), equation, support)
+    refitted = least_squares(whole, torch.zeros_like(equation), equation, support)
     residual = ((rates - theta @ refitted.T) ** 2).sum(0)
     return Ensemble(
         members,

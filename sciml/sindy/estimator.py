@@ -71,9 +71,10 @@ class SINDy(BaseEstimator):
 
     Notes
     -----
-    `sklearn.utils.estimator_checks.check_estimator` passes: with y it is a regressor. What scikit-learn assumes and
-    `fit(X, t=t)` cannot fulfil: rows of a trajectory must not be shuffled or split at random (no plain `KFold`; use
-    `TimeSeriesSplit`, or lists of whole trajectories), and `t` is given by name, since the second position is y.
+    `sklearn.utils.estimator_checks.check_estimator` passes: with y it is a regressor. `fit(X, t=t)` cannot fulfil what
+    scikit-learn assumes elsewhere: rows of a trajectory must not be shuffled or split at random (use `TimeSeriesSplit`
+    or whole trajectories). `t` is given by name, since the second position is y. Ensembles and pysindy's optimizers
+    regress on smoothed states as if these were exact; with large libraries and noise "evidence" is far more reliable.
 
     Brunton, Proctor and Kutz 2016, doi:10.1073/pnas.1517384113.
 
@@ -235,8 +236,7 @@ class SINDy(BaseEstimator):
         return self
 
     def _settings(self) -> dict[str, Any]:
-        names = ("kind", "members", "inclusion", "threshold", "ridge", "seed")
-        return {name: getattr(self, name) for name in names}
+        return {n: getattr(self, n) for n in ("kind", "members", "inclusion", "threshold", "ridge", "seed")}
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:
         finite: Any = "allow-nan" if self.missing else True
@@ -379,10 +379,8 @@ class SINDy(BaseEstimator):
         from sklearn.utils import RegressorTags
 
         tags = super().__sklearn_tags__()
-        tags.estimator_type = "regressor"
-        tags.regressor_tags = RegressorTags()
-        tags.target_tags.required = True
-        tags.target_tags.multi_output = True
+        tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+        tags.target_tags.required = tags.target_tags.multi_output = True
         tags.input_tags.allow_nan = bool(self.missing)
         return tags
 

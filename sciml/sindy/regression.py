@@ -35,7 +35,7 @@ MOST_DEGREE, MOST_COLUMNS = 5, 340
 # Thresholds of an ensemble whose threshold is not given: parts of the rate's size that a term must contribute, which
 # no choice of units changes; and sizes of a coefficient in the user's units, in which large monomials have small ones.
 SHARES = tuple(10.0 ** np.arange(-3.0, 0.01, 0.25))
-SIZES = tuple(10.0 ** np.arange(-4.0, 2.01, 0.25))
+SIZES = tuple(10.0 ** np.arange(-4.0, 2.01, 0.5))
 # Smallest RMS of the residuals relative to the rates that counts. Measured rates are right to rounding; the means over
 # sampling intervals along smoothed states have errors of quadrature and smoothing.
 EXACT, SMOOTHED = 1e-10, 1e-4
@@ -232,9 +232,13 @@ def _chosen(
     """Return for each equation the ensemble with the best criterion, and the factor of its coefficients."""
     norms = np.linalg.norm(targets, axis=0)
     norms = np.where(norms > 0, norms, 1.0)
-    # The usual ridge of 0.05 would decide between collinear terms where it is no small number.
-    shares = threshold_path(features, targets / norms, SHARES, normalize=True, **{"alpha": 1e-10, **alpha}, **settings)
-    sizes = threshold_path(features, targets, SIZES, **{"alpha": 0.0, **alpha}, **settings)
+    # The usual ridge of 0.05 would decide between collinear terms where it is no small number. Members without a refit
+    # are enough to see which terms are chosen, and what is chosen is refitted in the end.
+    common: dict[str, Any] = {"alpha": 1e-10, "relative": True, "unbias": False, **settings}
+    if alpha:
+        common |= {"relative": False, **alpha}
+    shares = threshold_path(features, targets / norms, SHARES, normalize=True, **common)
+    sizes = threshold_path(features, targets, SIZES, **common)
     rows = torch.as_tensor(_independent(targets - features @ (shares[0].refitted.numpy().T * norms)))
     # What the rows cannot resolve counts as noise.
     least = torch.as_tensor(floor**2 * norms**2)

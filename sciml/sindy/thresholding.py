@@ -43,6 +43,7 @@ def stlsq(
     *,
     alpha: float = 0.05,
     normalize: bool = False,
+    relative: bool = False,
     limit: int = 20,
     unbias: bool = True,
 ) -> Thresholded:
@@ -59,10 +60,11 @@ def stlsq(
     member, equation : int64 [Q], the bootstrap and the target of each problem.
     threshold : [Q]; start : bool [Q, p], the terms that a problem may use.
     alpha : weight of the ridge; normalize : for columns of unit length, thresholds and ridge count in these units.
+    relative : the ridge alone counts in these units.
     limit : largest number of rounds; unbias : refit on the support without the ridge.
     """
     squares = system.gram[:, system.table.diagonal()]
-    ridge = alpha * squares if normalize else torch.full_like(squares, alpha)
+    ridge = alpha * squares if normalize or relative else torch.full_like(squares, alpha)
     length = squares.sqrt()[member] if normalize else torch.ones_like(start, dtype=squares.dtype)
     coefficients = torch.zeros_like(length)
     support = start.clone()
