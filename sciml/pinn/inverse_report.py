@@ -40,7 +40,8 @@ def fit_of(
     parameters = estimates(ranges, z, covariance[:count, :count], best.freedom)
     slopes = np.array(quantities.slopes)
     own = covariance[:count, :count] * np.outer(slopes, slopes)
-    values = [estimate.value for estimate in parameters.values()]
+    # A number that is zero within its error is determined: its start says what is large.
+    values = [max(abs(parameters[name].value), abs(own.center)) for name, own in ranges.items()]
     quantile = float(stats.t.ppf(0.5 + LEVEL / 2, max(best.freedom, 1.0)))
     functions = {}
     for name, place in quantities.places().items():
