@@ -112,14 +112,20 @@ def discover(
         pieces = finer
         samples = prepare(request, samples.rejected, pieces)
         report(f"the sampling is coarse for this law: {len(samples.z)} states for {len(samples.rows)} samples")
+        before = pool.ranked[0].estimate.error
         pool, chosen = _climb(request, samples, report, pool)
+        if not pool.ranked or (
+            pool.ranked[0].estimate.error > HOLDS * 1.001 and before < 2 * pool.ranked[0].estimate.error
+        ):
+            # It was not the sampling.
+            break
     for _ in range(SECOND_LOOKS):
         rejected = second_look(request, samples, pool)
         if (rejected == samples.rejected).all():
             break
         report(f"the law rejects {int(rejected.sum())} samples, the smoother {int(samples.rejected.sum())}: once more")
         samples = prepare(request, rejected, pieces)
-        pool, chosen = _climb(request, samples, report)
+        pool, chosen = _climb(request, samples, report, pool)
     if pool.system.floor == NOISE_FLOOR:
         pool.finish()
     return answer(request, samples, pool, chosen, time.perf_counter() - begin)
@@ -238,4 +244,5 @@ def system_of(request: Request, samples: Samples, library: Library) -> System:
         fixed=fixed,
         floor=request.floor,
         fixed_noise=samples.fixed_noise,
+        smoothed_noise=None if request.discrete else samples.noise,
     )

@@ -31,8 +31,9 @@ HALF = 10**0.5
 NOISE_FLOOR = 3e-4
 PROBES = 6
 # Steps for which the model error may stay where it is, above HOLDS.
-PATIENCE = 10
-# After so many of them the noise may grow by this factor a step, if that is more likely than a model error.
+PATIENCE = 6
+# After so many of them the noise is estimated anew in spite of it, and may grow by this factor a step where that is
+# more likely than a model error.
 STUCK, MORE_NOISE = 2, 1.5
 
 
@@ -52,7 +53,8 @@ class System:
     allowed : bool [p, d], which terms may stand in which equation
     known, fixed : a basis of known terms and its coefficients [k, d], or None
     floor : least standard deviation of the noise
-    fixed_noise : bool [d], whose noise is known and not estimated, or None.
+    fixed_noise : bool [d], whose noise is known and not estimated, or None
+    smoothed_noise : [d], the noise by the smoother, or None.
     """
 
     y: np.ndarray
@@ -66,11 +68,19 @@ class System:
     fixed: np.ndarray | None = None
     floor: float = NOISE_FLOOR
     fixed_noise: np.ndarray | None = None
+    smoothed_noise: np.ndarray | None = None
 
     @property
     def effective(self) -> int:
         """How many equations the data amount to: the samples, less one state for each record."""
         return max(int((self.spread == 1).sum()) - (self.defects.nodes - self.defects.count) * self.y.shape[1], 1)
+
+    @property
+    def most_noise(self) -> np.ndarray | float:
+        """What the noise may be while the law does not hold: the smoother's, and what that may be wrong by."""
+        if self.smoothed_noise is None:
+            return np.inf
+        return self.smoothed_noise * (1.3 + 5.0 / np.sqrt(self.effective / self.y.shape[1]))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -201,6 +211,7 @@ def refine(
             if not (np.isfinite(lin.target).all() and np.isfinite(lin.features).all() and np.isfinite(lin.band).all()):
                 return None
             free = since >= STUCK and not (system.fixed_noise is not None and system.fixed_noise.any())
+            free = free and bool(np.all(MORE_NOISE * now.noise <= system.most_noise))
             error, growth, cov = _model_error(lin, now, size, least_error, free)
         except (LinAlgError, ValueError, FloatingPointError):
             return None
@@ -246,8 +257,11 @@ def refine(
         moved = (coefficients - now.coefficients).ravel()[support]
         step = float(moved @ gram @ moved) if same else np.inf
         noise = now.noise
-        if error <= HOLDS * 1.001:
+        if error <= HOLDS * 1.001 or since >= STUCK:
+            # A wrong ratio of the unknowns' noise looks like a model error, too.
             noise = _noise(system, lin, cov, noise_now, now.noise, len(support))
+            if error > HOLDS * 1.001:
+                noise = np.minimum(noise, np.maximum(system.most_noise, now.noise))
         steady = error == now.error or error <= least_error * 1.001
         quiet = bool(np.all(np.abs(np.log(noise / now.noise)) < 0.02))
         now = Estimate(x, coefficients, support, error, noise, rss, cov.logdet, step, False, gram, tuple(visited))
@@ -279,7 +293,10 @@ def _model_error(
     Where it is stuck (`free`), more noise than the smoother saw may explain what the law does not: the second number is
     the factor of the noise, one or `MORE_NOISE`.
     """
-    residual = (lin.target - lin.features @ now.coefficients).ravel()
+    d = now.coefficients.shape[1]
+    # Every model error is judged with the coefficients that are best for it.
+    columns = spread_out(lin.features, now.support // d, now.support % d, d)
+    table = np.column_stack([columns, lin.target.ravel()])
     best: tuple[float, float, float, Covariance] | None = None
     # Never below the least one, but onto it: models are compared at the same model error where they can have it.
     tried = {max(now.error * step, min(least, now.error)) for step in (HALF, 1.0, 1 / HALF, 0.1)}
@@ -292,8 +309,8 @@ def _model_error(
                 cov = Covariance(band, (error * size) ** 2 + lin.doubt)
             except LinAlgError:
                 continue
-            white = cov.whiten(residual)
-            score = cov.logdet + float(white @ white)
+            triangle = np.asarray(np.linalg.qr(cov.whiten(table), mode="r"))
+            score = cov.logdet + float(triangle[-1, -1] ** 2)
             if best is None or score < best[0]:
                 best = (score, error, factor, cov)
     if best is None:
