@@ -15,8 +15,10 @@ from sciml.training.objective import Evaluation, Objective, Rows
 from sciml.training.objectives import FitObjective, ModuleObjective
 from sciml.training.optimizer import Optimizer, Step
 from sciml.training.optimizers import make_optimizer, optimizer_names
+from sciml.training.parallel import ParallelObjective, Processes, processes
 from sciml.training.rmsprop import RMSProp
 from sciml.training.sampling import BatchSampler
+from sciml.training.share import Share
 from sciml.training.spring import Spring
 from sciml.training.state import TrainingResult
 from sciml.training.stopping import TrainingStatus
@@ -39,9 +41,12 @@ __all__ = [
     "Momentum",
     "Objective",
     "Optimizer",
+    "ParallelObjective",
+    "Processes",
     "RMSProp",
     "Rows",
     "SelfScaledBroyden",
+    "Share",
     "Spring",
     "Step",
     "Trainer",
@@ -49,4 +54,5 @@ __all__ = [
     "TrainingStatus",
     "make_optimizer",
     "optimizer_names",
+    "processes",
 ]

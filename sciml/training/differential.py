@@ -153,14 +153,14 @@ class GaussNewtonModel:
         total = torch.zeros_like(self.vector)
         for rows, part in self._chunks():
             total += part.pull({name: self.factors[name] * vectors[name][chosen] for name, chosen in rows.items()})
-        return total
+        return self.objective.summed(total)
 
     def curvature(self, direction: Tensor) -> Tensor:
         """Return A d, [P]."""
         total = torch.zeros_like(self.vector)
         for _, part in self._chunks():
             total += part.pull({name: self.factors[name] * moved for name, moved in part.push(direction).items()})
-        return total
+        return self.objective.summed(total)
 
     def _chunks(self) -> Iterator[tuple[Rows, Differential]]:
         self.objective.load(self.theta)  # what was recorded refers to the network's weights
@@ -179,7 +179,7 @@ def gauss_newton_model(objective: Objective, keep: int = 1 << 30) -> GaussNewton
         Bytes up to which records are kept for the products; the rows beyond are recorded anew each time.
     """
     theta, sizes = objective.parameters(), objective.sizes()
-    factors = {name: objective.weight(name) / max(1, n) for name, n in sizes.items()}
+    factors = {name: objective.weight(name) / max(1, n) for name, n in objective.counts().items()}
     vector, held = torch.zeros_like(theta), 0
     kept: list[tuple[Rows, Differential | None]] = []
     parts: dict[str, list[Tensor]] = {name: [] for name in sizes}
@@ -191,4 +191,5 @@ def gauss_newton_model(objective: Objective, keep: int = 1 << 30) -> GaussNewton
         held += part.memory
         kept.append((rows, part if held <= keep else None))
     residuals = {name: torch.cat(pieces) for name, pieces in parts.items() if pieces}
-    return GaussNewtonModel(objective, theta, residuals, objective.evaluation(residuals), vector, factors, kept)
+    evaluation, vector = objective.evaluation(residuals), objective.summed(vector)
+    return GaussNewtonModel(objective, theta, residuals, evaluation, vector, factors, kept)

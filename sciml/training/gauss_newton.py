@@ -91,7 +91,7 @@ class GaussNewtonCG(DampedGaussNewton[GaussNewtonModel]):
         self._sample = None
         if self.rows:
             rows = _sampled(objective, self.rows, self.models)
-            self._sample = DampedRows(stacked(objective, objective.jacobian(rows)[1]))
+            self._sample = DampedRows(stacked(objective, objective.gathered(objective.jacobian(rows)[1])))
         self.models += 1
         return gauss_newton_model(objective, self.keep)
 
@@ -163,13 +163,18 @@ def conjugate_gradients(
 
 
 def _sampled(objective: Objective, count: int, seed: int) -> Rows:
-    """Return about `count` rows of all terms, a share by their lengths but some of each; equal within a group."""
+    """Return about `count` rows of all terms, a share by their lengths but some of each; equal within a group.
+
+    Each of several processes takes this share of its own rows.
+    """
     sizes, groups = objective.sizes(), objective.groups()
-    share = min(1.0, count / max(1, sum(sizes.values())))
+    share = min(1.0, count / max(1, sum(objective.counts().values())))
     generator = torch.Generator().manual_seed(seed)
     rows: dict[str, slice | Tensor] = {}
     for names in groups:
         size = sizes[names[0]]
+        if not size:
+            continue
         taken = min(size, max(round(share * size), 32))
         rows.update(dict.fromkeys(names, torch.randperm(size, generator=generator)[:taken]))
     return rows

@@ -67,11 +67,11 @@ class Linearization:
         if self.kept is not None:
             for name, v in vectors.items():
                 total.addmv_(self.kept[name].T, v, alpha=self.factors[name])
-            return total
+            return self.objective.summed(total)
         for chunk in self._chunks():
             for name, jacobian in self.objective.jacobian(chunk)[1].items():
                 total.addmv_(jacobian.T, vectors[name][chunk[name]], alpha=self.factors[name])
-        return total
+        return self.objective.summed(total)
 
     def _chunks(self):
         self.objective.load(self.theta)

@@ -121,6 +121,32 @@ class Objective(ABC):
             return 2048
         return max(256, (1 << 28) // max(1, theta.numel() * theta.element_size()))
 
+    # Where several processes hold rows of one objective, `ParallelObjective` puts these in place of a single process's.
+
+    def counts(self, rows: Rows | None = None) -> dict[str, int]:
+        """Return how many rows of each term are in use, N_k if all, those of all processes together."""
+        sizes = self.sizes()
+        if rows is None:
+            return dict(sizes)
+        unknown = [name for name in rows if name not in sizes]
+        if unknown:
+            raise ArgumentError(
+                f"rows: no term {unknown[0]!r}{closest(unknown[0], sizes)}; accepted: {', '.join(sizes)}"
+            )
+        return {name: len(range(sizes[name])[r] if isinstance(r, slice) else r) for name, r in rows.items()}
+
+    def summed(self, tensor: Tensor) -> Tensor:
+        """Return the sum of a tensor over all processes."""
+        return tensor
+
+    def gathered(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the rows [n_k, ...] of all processes by term, in the order of the processes."""
+        return dict(parts)
+
+    def decided(self, flag: bool) -> bool:
+        """Return the first process's answer to a question that clocks or users may answer differently."""
+        return flag
+
     # What follows is common to all objectives.
 
     def weight(self, name: str) -> float:
@@ -161,7 +187,7 @@ class Objective(ABC):
     def gradient(self, rows: Rows | None = None) -> tuple[Evaluation, Tensor]:
         """Return the loss and its gradient [P], evaluated in chunks; means are over the rows in use."""
         keep_heap()
-        factors = {name: 2 * self.weight(name) / n for name, n in self._counts(rows).items()}
+        factors = {name: 2 * self.weight(name) / max(1, n) for name, n in self.counts(rows).items()}
         parts: dict[str, list[Tensor]] = {name: [] for name in factors}
         total = torch.zeros_like(self.parameters())
         for chunk in self.chunks(rows):
@@ -169,18 +195,8 @@ class Objective(ABC):
             total += gradient
             for name, r in residuals.items():
                 parts[name].append(r)
-        return self.evaluation({name: torch.cat(pieces) for name, pieces in parts.items() if pieces}), total
-
-    def _counts(self, rows: Rows | None) -> dict[str, int]:
-        sizes = self.sizes()
-        if rows is None:
-            return dict(sizes)
-        unknown = [name for name in rows if name not in sizes]
-        if unknown:
-            raise ArgumentError(
-                f"rows: no term {unknown[0]!r}{closest(unknown[0], sizes)}; accepted: {', '.join(sizes)}"
-            )
-        return {name: len(range(sizes[name])[r] if isinstance(r, slice) else r) for name, r in rows.items()}
+        evaluation = self.evaluation({name: torch.cat(pieces) for name, pieces in parts.items() if pieces})
+        return evaluation, self.summed(total)
 
     def linearize(self, keep: int = 1 << 30, recycled: Linearization | None = None) -> Linearization:
         """Return the Gauss-Newton model at the current parameters, built in chunks of rows.
@@ -205,14 +221,18 @@ class Objective(ABC):
                 else theta.new_empty(shape[::-1]).T
                 for name, shape in shapes.items()
             }
-        factors = {name: self.weight(name) / max(1, n) for name, n in sizes.items()}
+        factors = {name: self.weight(name) / max(1, n) for name, n in self.counts().items()}
         residuals, matrix, vector = self.gram(factors, kept)
-        return Linearization(self, theta, residuals, self.evaluation(residuals), matrix, vector, factors, kept)
+        evaluation, matrix, vector = self.evaluation(residuals), self.summed(matrix), self.summed(vector)
+        return Linearization(self, theta, residuals, evaluation, matrix, vector, factors, kept)
 
     def gram(
         self, factors: Mapping[str, float], kept: Mapping[str, Tensor] | None = None
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Return r_k by name, sum_k f_k J_k'J_k [P, P] and sum_k f_k J_k'r_k [P]; J_k is written into `kept[k]`."""
+        """Return r_k by name, sum_k f_k J_k'J_k [P, P] and sum_k f_k J_k'r_k [P] of this process's rows.
+
+        J_k is written into `kept[k]`.
+        """
         theta = self.parameters()
         matrix, vector = theta.new_zeros(theta.numel(), theta.numel()), torch.zeros_like(theta)
         parts: dict[str, list[Tensor]] = {name: [] for name in factors}

@@ -79,6 +79,7 @@ class Spring(Optimizer):
         theta = objective.parameters()
         residuals, jacobians = objective.jacobian(rows)
         evaluation = objective.evaluation(residuals)
+        residuals, jacobians = objective.gathered(residuals), objective.gathered(jacobians)
         mean = self._mean + max(1 / 200, 1 / (self.updates + 1)) * (evaluation.loss - self._mean)
         system = DampedRows(stacked(objective, jacobians))
         if not evaluation.finite or not system.damp(min(self.damping, self.relative * mean)):

@@ -336,7 +336,7 @@ class Trainer:
         }
         if self.tol is not None and evaluation.loss <= self.tol:
             self._end(TrainingStatus.CONVERGED, f"the loss is at most {self.tol:.3g}")
-        elif self._stop is not None and self._stop(entry):
+        elif self._stop is not None and self.objective.decided(bool(self._stop(entry))):
             self._end(TrainingStatus.CONVERGED, "the stop rule is met")
         return entry
 
@@ -347,7 +347,7 @@ class Trainer:
             self._end(TrainingStatus.STAGNATED, f"no improvement over {self.patience} entries of the history")
         elif self.iterations is not None and self.iteration >= self.iterations:
             self._end(TrainingStatus.ITERATIONS, f"{self.iteration} iterations were made")
-        elif self.budget is not None and self.seconds + duration > self.budget:
+        elif self.budget is not None and self.objective.decided(self.seconds + duration > self.budget):
             self._end(TrainingStatus.BUDGET, f"{self.seconds:.3g} s were used of {self.budget:g} s")
 
     def _end(self, status: TrainingStatus, reason: str) -> None:
