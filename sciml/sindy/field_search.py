@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -21,6 +21,10 @@ __all__ = ["Search", "misfit_limit", "search"]
 CUTS = (1.0, 4.0, 16.0, 64.0)
 FEWEST_MODES = 20
 LONGEST_PATH = 7
+# Libraries of so many terms are also searched by taking terms away, down from so many.
+MOST_ELIMINATED = 30
+LONGEST_LADDER = 12
+LADDER_STEPS = 8
 DESCENTS = 4
 ROUNDS = 12
 VERIFIED = 6
@@ -111,6 +115,10 @@ def search(
         if min(solved.values(), key=lambda c: c.criterion) is best:
             break
     pool = tuple(sorted(solved.values(), key=lambda c: c.criterion))
+    if 2 * len(part.modes.index) <= len(selection.system.modes.index):
+        # The joint covariance of few modes judges, but many modes, taken as independent, determine the numbers.
+        final = selection.solve(pool[0].support, pool[0].w)
+        pool = (replace(pool[0], w=final.w, covariance=final.covariance), *pool[1:])
     return Search(pool[0], pool, neighbours, joint.n, len(part.modes.index))
 
 
@@ -140,12 +148,20 @@ def _propose(selection: Selection, allowed: np.ndarray) -> list[Candidate]:
     solved(())
     for start in sorted(pool.values(), key=lambda c: c.criterion)[:DESCENTS]:
         _descend(selection, start, solved)
+    for mask in _masks(library, allowed):
+        if mask.sum() <= MOST_ELIMINATED:
+            _ladder(selection, mask, solved)
     best = min(pool.values(), key=lambda c: c.criterion)
-    for _, support in selection.factor(best.w).moves(list(best.support), allowed)[:VERIFIED]:
-        solved(support, best.w)
-    winner = min(pool.values(), key=lambda c: c.criterion)
-    if winner is not best:
+    for _ in range(ROUNDS):
+        factor = selection.factor(best.w)
+        support = list(best.support)
+        for _, other in factor.moves(support, allowed)[:VERIFIED] + factor.exchanges(support, allowed)[:VERIFIED]:
+            solved(other, factor.solve(other))
+        winner = min(pool.values(), key=lambda c: c.criterion)
+        if winner is best:
+            break
         _descend(selection, winner, solved)
+        best = min(pool.values(), key=lambda c: c.criterion)
     return sorted(pool.values(), key=lambda c: c.criterion)
 
 
@@ -159,6 +175,23 @@ def _descend(selection: Selection, start: Candidate, solved: Callable[..., Candi
         if support in seen:
             return
         seen.add(support)
+
+
+def _ladder(selection: Selection, mask: np.ndarray, solved: Callable[..., Candidate]) -> None:
+    """Fit all terms of a small library with errors in variables, and take them away one at a time.
+
+    Terms that nearly cancel each other (u and u**3 where the field saturates) stand out only after the errors of their
+    difference are accounted for, which no step by single terms from a small support does.
+    """
+    factor = selection.factor(selection.fixed)
+    every = max(factor.eliminate(0, int(mask.sum()), mask), key=len, default=())
+    whole = selection.solve(every, factor.solve(every), steps=LADDER_STEPS)
+    factor = selection.factor(whole.w)
+    ladder = factor.eliminate(0, LONGEST_LADDER, mask)
+    if ladder:
+        values = [factor.value(factor.rss(support), support) for support in ladder]
+        support = factor.descend(ladder[int(np.argmin(values))], mask)
+        solved(support, factor.solve(support))
 
 
 def _parts(modes: Modes) -> Iterator[np.ndarray]:
@@ -178,7 +211,11 @@ def _masks(library: FieldLibrary, allowed: np.ndarray) -> Iterator[np.ndarray]:
     order = np.array([term.order for term in library.terms])
     q = np.array([term.complexity for term in library.terms])
     seen: set[bytes] = set()
-    for mask in (degree >= 0, degree <= 3, degree <= 2, q <= 5, q <= 4, q <= 3, (degree <= 3) & (order <= 2)):
+    # Semilinear equations: the derivatives are of the fields themselves.
+    semilinear = (degree <= 1) | (order == 0)
+    small = (degree <= 3) & (order <= 2)
+    every = degree >= 0
+    for mask in (every, degree <= 3, degree <= 2, q <= 5, q <= 4, q <= 3, small, semilinear, semilinear & small):
         mask = mask & allowed
         if mask.any() and mask.tobytes() not in seen:
             seen.add(mask.tobytes())

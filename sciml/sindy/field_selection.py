@@ -103,6 +103,23 @@ class Factor:
                     found.append((self.value(with_one[j], [*base, j]), tuple(sorted([*base, int(j)]))))
         return sorted(found)
 
+    def exchanges(self, support: list[int], allowed: np.ndarray) -> list[tuple[float, tuple[int, ...]]]:
+        """Return the criterion and support after the exchange of every pair of terms for the best other one, two."""
+        found: list[tuple[float, tuple[int, ...]]] = []
+        for k, first in enumerate(support):
+            for second in support[k + 1 :]:
+                base = [j for j in support if j not in (first, second)]
+                others = allowed.copy()
+                others[[first, second]] = False
+                for _ in range(2):
+                    values = self.additions(base, others)[1]
+                    best = int(np.argmin(values))
+                    if not np.isfinite(values[best]):
+                        break
+                    base = sorted([*base, best])
+                    found.append((self.value(float(values[best]), base), tuple(base)))
+        return sorted(found)
+
     def descend(self, support: Iterable[int], allowed: np.ndarray | None = None) -> tuple[int, ...]:
         """Return the support from which no single move improves the criterion."""
         allowed = self.allowed if allowed is None else self.allowed & allowed
@@ -137,6 +154,27 @@ class Factor:
                     break
                 current = best[1]
             found.append(tuple(current))
+        return found
+
+    def eliminate(self, least: int, most: int, allowed: np.ndarray | None = None) -> list[tuple[int, ...]]:
+        """Return supports of `most` to `least` terms, by removing the least important term from all, one at a time.
+
+        Terms that are worth something only together survive this, where adding one at a time does not find them.
+        """
+        allowed = self.allowed if allowed is None else self.allowed & allowed
+        current = np.flatnonzero(allowed)
+        # Columns that others make up for are the first to go.
+        _, triangle, order = linalg.qr(self.R[:, current], mode="economic", pivoting=True)
+        current = current[order[: int(np.sum(np.abs(np.diag(triangle)) > 1e-7))]]
+        found = []
+        while len(current) > least:
+            q, triangle = np.linalg.qr(self.R[:, current])
+            inverse = linalg.solve_triangular(triangle, np.eye(len(current)))
+            w = inverse @ (q.T @ self.y)
+            loss = w**2 / np.einsum("ij,ij->i", inverse, inverse)
+            current = np.delete(current, int(np.argmin(loss)))
+            if len(current) <= most:
+                found.append(tuple(sorted(current.tolist())))
         return found
 
     def solve(self, support: Iterable[int]) -> np.ndarray:
