@@ -8,148 +8,23 @@ the relative residual that is tolerated. The prior of an unknown function has a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast, final
+from typing import final
 
-import sympy
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sciml.notation import Partial, to_text
-from sciml.pinn.ansatz import Ansatz
-from sciml.pinn.collocation import Sampler, adapted
-from sciml.pinn.parametric import Linearised, ParametricGroup
+from sciml.pinn.collocation import adapted
+from sciml.pinn.experiment import Experiment, Measured, Place
+from sciml.pinn.parametric import Linearised
 from sciml.pinn.quantities import Quantities
-from sciml.pinn.residual import Block, Field
-from sciml.problem import Condition, Problem
+from sciml.pinn.residual import Block
 from sciml.training.objective import Objective, Rows
 
-__all__ = ["Experiment", "InverseObjective", "Measured"]
+__all__ = ["InverseObjective"]
 
 # A logarithm is continued by its tangent below this part of the datum.
 LEAST = 0.1
-# Conditions count as exactly as this multiple of the equations.
-CONDITION_WEIGHT = 10.0
 CHUNK = 1024
-
-
-@final
-@dataclass
-class Measured:
-    """Data of some unknowns or derivatives at the same points.
-
-    Attributes
-    ----------
-    partials, names : what was measured; the names of the terms.
-    keys : the observed names, by which the noise is known.
-    field, block : the ansatz at the points.
-    values : [A, N].
-    """
-
-    partials: Sequence[Partial]
-    names: list[str]
-    keys: list[str]
-    field: Field
-    block: Block
-    values: Tensor
-
-
-@final
-@dataclass
-class _Place:
-    """Residuals and the points of one or, for periodicity, two places where they are asked for."""
-
-    names: list[str]
-    group: ParametricGroup
-    places: tuple[dict[str, float], ...]
-    weight: float
-    scales: Tensor
-    blocks: tuple[Block, ...] = ()
-
-
-@final
-class Experiment:
-    """The state in one experiment: its ansatz and network, its data, its equations.
-
-    Parameters
-    ----------
-    problem : declares the unknown numbers as parameters.
-    ansatz : the exact conditions; all others are terms of the loss.
-    network : from features to fields.
-    sampler : of points.
-    label : "" or a prefix for the names of terms.
-    """
-
-    def __init__(
-        self, problem: Problem, ansatz: Ansatz, network: nn.Module, sampler: Sampler, quantities: Quantities, label: str
-    ) -> None:
-        self.problem = problem
-        self.ansatz = ansatz
-        self.network = network
-        self.sampler = sampler
-        self.label = label
-        fixed = {s: v for s, v in problem.constants.items() if str(s) not in quantities.ranges}
-        expressions = [cast(sympy.Expr, r.xreplace(fixed)) for r in problem.residuals]
-        names = [label + to_text(e, problem.vocabulary) for e in problem.equations]
-        group = ParametricGroup(ansatz, expressions, quantities)
-        self.places = [_Place(names, group, ({},), 1.0, torch.ones(len(names), dtype=torch.float64))]
-        for condition in ansatz.soft:
-            self.places.append(
-                self._condition(condition, cast(sympy.Expr, condition.expression.xreplace(fixed)), quantities)
-            )
-        self.measured: list[Measured] = []
-
-    def _condition(self, condition: Condition, expression: sympy.Expr, quantities: Quantities) -> _Place:
-        name = self.label + condition.name
-        places = [dict(condition.place)]
-        if condition.partner is not None:
-            places.append(dict(condition.partner))
-        group = ParametricGroup(self.ansatz, [expression], quantities)
-        return _Place([name], group, tuple(places), CONDITION_WEIGHT, torch.ones(1, dtype=torch.float64))
-
-    @property
-    def trained(self) -> list[nn.Parameter]:
-        """The network's parameters that are trained."""
-        return [p for p in self.network.parameters() if p.requires_grad]
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return sum(p.numel() for p in self.trained)
-
-    def with_network(self, network: nn.Module) -> Experiment:
-        """Return the same experiment with another network, its points apart."""
-        other = object.__new__(Experiment)
-        other.__dict__.update(self.__dict__, network=network)
-        other.places = [_Place(p.names, p.group, p.places, p.weight, p.scales.clone(), p.blocks) for p in self.places]
-        return other
-
-    def with_fewer(self, most: int, generator: torch.Generator) -> Experiment:
-        """Return the same experiment with a random part of its data, at most so many points of each kind."""
-        other = self.with_network(self.network)
-        other.measured = []
-        for measured in self.measured:
-            if measured.values.shape[1] > most:
-                chosen = torch.randperm(measured.values.shape[1], generator=generator)[:most].sort().values
-                chosen = chosen.to(measured.values.device)
-                part, values = measured.block.part(chosen), measured.values[:, chosen]
-                measured = Measured(measured.partials, measured.names, measured.keys, measured.field, part, values)
-            other.measured.append(measured)
-        return other
-
-    def fresh(self, place: _Place, count: int) -> tuple[Block, ...]:
-        """Return blocks of a place at fresh points."""
-        box = self.problem.domain
-        free = box.dimension - len(place.places[0])
-        number = count if free == box.dimension else max(16, round(2 * count ** (free / box.dimension)))
-        points = self.sampler.place(place.places[0], number)
-        blocks = [place.group.block(points)]
-        for other in place.places[1:]:
-            points = points.clone()
-            for name, value in other.items():
-                points[:, box.index(name)] = value
-            blocks.append(place.group.block(points))
-        return tuple(blocks)
 
 
 @final
@@ -365,7 +240,7 @@ class InverseObjective(Objective):
     def _priors(self) -> dict[str, Tensor]:
         return {f"prior of {name}": f.weights for name, f in self.quantities.functions.items()}
 
-    def _residual(self, experiment: Experiment, place: _Place, blocks: Sequence[Block]) -> Tensor:
+    def _residual(self, experiment: Experiment, place: Place, blocks: Sequence[Block]) -> Tensor:
         """Scaled residuals [M, N] without graph."""
         with torch.no_grad():
             parts = [
@@ -375,7 +250,7 @@ class InverseObjective(Objective):
         return (parts[0] if len(parts) == 1 else parts[0] - parts[1]) / place.scales[:, None]
 
     def _linearised(
-        self, experiment: Experiment, place: _Place, blocks: Sequence[Block], own: slice, total: int
+        self, experiment: Experiment, place: Place, blocks: Sequence[Block], own: slice, total: int
     ) -> tuple[Tensor, list[Tensor]]:
         parts: list[tuple[Tensor, list[Tensor]]] = []
         for block in blocks:

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from sciml.network import MLP, Sum
 from sciml.pinn.evidence import LinearSystem, best_choice
-from sciml.pinn.inverse_objective import Experiment, InverseObjective
+from sciml.pinn.experiment import Experiment
+from sciml.pinn.inverse_objective import InverseObjective
 from sciml.pinn.piece import Piece
 from sciml.pinn.polish import wide_layer
 from sciml.pinn.quantities import Quantities, UnknownFunction

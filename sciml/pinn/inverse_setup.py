@@ -14,7 +14,7 @@ from sciml.network import MLP
 from sciml.observations import Observations
 from sciml.pinn.ansatz import build_ansatz
 from sciml.pinn.collocation import Sampler
-from sciml.pinn.inverse_objective import Experiment, Measured
+from sciml.pinn.experiment import Experiment, Measured
 from sciml.pinn.plan import Plan, plan_for
 from sciml.pinn.quantities import Quantities, UnknownFunction, function_network
 from sciml.pinn.residual import Field
