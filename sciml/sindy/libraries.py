@@ -136,9 +136,13 @@ def _functions(texts: Sequence[str], degree: int) -> tuple[Term, ...]:
 @final
 @dataclass(frozen=True)
 class TrigonometricLibrary(Library):
-    """Sines and cosines sin(k x), cos(k x) of every variable, k in `frequencies` (per unit of the variable)."""
+    """Sines and cosines sin(k x), cos(k x) of every variable, k in `frequencies` (per unit of the variable).
+
+    With `pairs`, also of the differences of two variables, and the products of sines and cosines of two.
+    """
 
     frequencies: tuple[float, ...] = (1.0,)
+    pairs: bool = False
 
     def terms(self, names: Sequence[str]) -> tuple[Term, ...]:
         """Return sin(k*x) and cos(k*x) by frequency and variable."""
@@ -148,7 +152,11 @@ class TrigonometricLibrary(Library):
             for name in names
             for function in ("sin", "cos")
         ]
-        return _functions(texts, 2)
+        both: list[str] = []
+        for a, b in itertools.combinations(names, 2) if self.pairs else ():
+            both += [f"sin({a} - {b})", f"cos({a} - {b})"]
+            both += [f"{f}({a})*{g}({b})" for f in ("sin", "cos") for g in ("sin", "cos")]
+        return _functions(texts, 2) + _functions(both, 3)
 
 
 @final

@@ -14,7 +14,14 @@ from sciml.errors import ArgumentError, NotationError, closest
 from sciml.notation import Vocabulary, parse_expression, to_text
 from sciml.sindy.adoption import library_of
 from sciml.sindy.bases import Basis
-from sciml.sindy.libraries import FormulaLibrary, Library, PolynomialLibrary
+from sciml.sindy.libraries import (
+    ExponentialLibrary,
+    FormulaLibrary,
+    Library,
+    PolynomialLibrary,
+    RationalLibrary,
+    TrigonometricLibrary,
+)
 from sciml.sindy.refinement import NOISE_FLOOR
 from sciml.sindy.trajectories import Trajectories, trajectories_of
 
@@ -25,6 +32,8 @@ __all__ = ["Known", "Request", "request_of"]
 
 MOST_COLUMNS = 340
 HIGHEST = 5
+# The polynomials beside sines, fractions and exponentials.
+RICH_DEGREE = 3
 _LEFT = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*('|_next)\s*\Z")
 _OPEN = re.compile(r"\+?\s*\.\.\.\s*\Z")
 
@@ -61,7 +70,7 @@ class Request:
     discrete : whether the law is a map
     noise : [d] in the user's units, or None
     seed : noted in the answer
-    chosen : whether the user chose the library.
+    rivals : whether all libraries are compared; else the later ones only where the earlier do not explain the data.
     """
 
     trajectories: Trajectories
@@ -72,7 +81,7 @@ class Request:
     discrete: bool
     noise: np.ndarray | None
     seed: int
-    chosen: bool
+    rivals: bool
 
     @property
     def floor(self) -> float:
@@ -140,7 +149,7 @@ def request_of(
         discrete=bool(discrete),
         noise=_noise(noise, record.names),
         seed=int(seed),
-        chosen=library is not None or degree is not None,
+        rivals=library is not None,
     )
 
 
@@ -168,19 +177,24 @@ def _libraries(
             union = part if union is None else union + part
         assert union is not None
         return (union,), own
+    if isinstance(library, (list, tuple)) and library and all(isinstance(each, Library) for each in library):
+        return tuple(library_of(each, variables) for each in library), {}
     return (library_of(library, variables),), {}
 
 
 def _ladder(record: Trajectories) -> tuple[Library, ...]:
-    """Return the polynomial library of the highest degree that the data allow."""
+    """Return the polynomials of the highest degree that the data allow, and richer libraries behind them."""
     d = len(record.names)
+    variables = (*record.names, *record.control_names)
     rows = (len(record.times) - len(record.bounds) + 1) * d
-    best = 1
-    for degree in range(1, HIGHEST + 1):
-        columns = len(PolynomialLibrary(degree).terms((*record.names, *record.control_names))) * d
-        if columns <= min(MOST_COLUMNS, rows / 2):
-            best = degree
-    return (PolynomialLibrary(best),)
+
+    def fits(library: Library) -> bool:
+        return len(library.terms(variables)) * d <= min(MOST_COLUMNS, rows / 2)
+
+    degree = max((q for q in range(1, HIGHEST + 1) if fits(PolynomialLibrary(q))), default=1)
+    small = PolynomialLibrary(min(degree, RICH_DEGREE))
+    rich = [small + other for other in (TrigonometricLibrary(pairs=d <= 3), RationalLibrary(), ExponentialLibrary())]
+    return (PolynomialLibrary(degree), *(library for library in rich if fits(library)))
 
 
 def _known(known: Any, record: Trajectories, discrete: bool) -> dict[str, Known]:
