@@ -1,12 +1,12 @@
-"""The laws of noisy fields: exact supports and coefficient errors of `sindy.discover_field`, pysindy's weak form beside.
+"""The laws of noisy fields: exact supports and coefficient errors of `sindy.discover_field`, pysindy beside.
 
     python -m benchmarks.field_discovery [--only NAME ...] [--seeds 25:50] [--no-pysindy] [--fresh]
     python -m benchmarks.field_discovery --table
 
 The fields are those of the Ensemble-SINDy paper (../shared/data/esindy_*.mat) with white noise of the given part of
 their root mean square, a computed reaction-diffusion spiral, and, never used while developing, those of PDE-FIND and of
-Raissi et al. (group "final"). Seeds below 25 were used while developing, those from 25 on were not. One setting for all;
-pysindy's weak form has the same data, its library of the true degree and order, and thresholds on a grid of which the
+Raissi et al. (group "final"). Seeds below 25 were used while developing, those from 25 on were not. There is one
+setting for all; pysindy's weak form has the same data, its library of the true degree and order, and thresholds on a grid of which the
 best, chosen with the truth in hand, is shown. Every draw appends a JSON line to runs/benchmarks/field_discovery.jsonl;
 what is there is not run again.
 """
@@ -251,8 +251,8 @@ def records(path: Path) -> list[dict[str, Any]]:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of all measurements."""
     lines = [
-        "| field | noise | seeds | exact | of unseen seeds | untrusted if wrong | coefficient error | covered | seconds | "
-        "pysindy weak, best threshold |",
+        "| field | noise | seeds | exact | of unseen seeds | untrusted if wrong | coefficient error | covered | "
+        "seconds | pysindy weak, best threshold |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for case in CASES:
@@ -271,7 +271,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
                 best = f"{max(rates.values())}/{len(other)}"
             lines.append(
                 f"| {case.name} | {100 * level:g} % | {len(mine)} | {len(mine) - len(wrong)}/{len(mine)} | "
-                f"{sum(r['exact'] for r in unseen)}/{len(unseen)} | {sum(not r['trusted'] for r in wrong)}/{len(wrong)} | "
+                f"{sum(r['exact'] for r in unseen)}/{len(unseen)} | "
+                f"{sum(not r['trusted'] for r in wrong)}/{len(wrong)} | "
                 f"{np.mean(errors) if errors else np.nan:.2g} | {np.mean(covered) if covered else np.nan:.2f} | "
                 f"{np.median([r['processor_seconds'] for r in mine]):.2f} | {best} |"
             )

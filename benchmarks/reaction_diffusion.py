@@ -2,7 +2,9 @@ r"""The lambda-omega reaction-diffusion system in two dimensions, computed: a sp
 
 .. math::
 
-    u_t = 0.1 \nabla^2 u + (1 - A^2) u + A^2 v, \qquad v_t = 0.1 \nabla^2 v - A^2 u + (1 - A^2) v, \qquad A^2 = u^2 + v^2
+    u_t = 0.1 \nabla^2 u + (1 - A^2) u + A^2 v, \qquad v_t = 0.1 \nabla^2 v - A^2 u + (1 - A^2) v
+
+with A^2 = u^2 + v^2,
 
 on the periodic square [-10, 10)^2 from u + i v = tanh(r) exp(i (phi - r)), the setting of Rudy et al. (2017),
 doi:10.1126/sciadv.1602614. Fourier in space, fourth-order exponential time differencing (Kassam and Trefethen 2005,

@@ -199,7 +199,7 @@ def _diagnostics(
             reasons.append(f"{name}: no term stands out of the noise")
         if share[best.support] < LEAST_WEIGHT:
             reasons.append(
-                f"{name}: others are nearly as likely (weight of these terms {share[best.support]:.2f}); see alternatives"
+                f"{name}: others are nearly as likely (weight of these {share[best.support]:.2f}); see alternatives"
             )
     return {
         "trusted": not reasons,

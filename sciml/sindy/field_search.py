@@ -30,8 +30,7 @@ ROUNDS = 12
 VERIFIED = 6
 
 
-# More modes than these are thinned out, at random: for the fast search, and for the joint covariance.
-MOST_MODES = 3000
+# For the joint covariance, more modes than these are thinned out, at random.
 MOST_JOINT = 600
 JOINT_ROUNDS = 5
 # Neighbours of the winner with a criterion this close are solved for; others count as the linear problem has them.
@@ -87,10 +86,9 @@ def search(
     fixed : known coefficients, zero where there is none.
     seed : for thinning out modes where there are very many.
     """
-    generator = np.random.default_rng(seed)
-    selection = Selection(_thinned(system, MOST_MODES, generator), penalties, allowed, fixed)
+    selection = Selection(system, penalties, allowed, fixed)
     proposals = _propose(selection, allowed)
-    part = _thinned(selection.system, MOST_JOINT, generator)
+    part = _thinned(system, MOST_JOINT, np.random.default_rng(seed))
     joint = JointSelection(ModeCovariance(part, moments), penalties, allowed, fixed)
     solved: dict[tuple[int, ...], Candidate] = {}
     current = proposals[0]
@@ -115,7 +113,7 @@ def search(
         if min(solved.values(), key=lambda c: c.criterion) is best:
             break
     pool = tuple(sorted(solved.values(), key=lambda c: c.criterion))
-    if 2 * len(part.modes.index) <= len(selection.system.modes.index):
+    if 2 * len(part.modes.index) <= len(system.modes.index):
         # The joint covariance of few modes judges, but many modes, taken as independent, determine the numbers.
         final = selection.solve(pool[0].support, pool[0].w)
         pool = (replace(pool[0], w=final.w, covariance=final.covariance), *pool[1:])

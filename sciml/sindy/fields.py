@@ -25,6 +25,8 @@ FLOOR = 1e-3
 # Modes whose periodogram is this many times the noise carry signal; where they do not fit, those further out are tried.
 CUTS = (9.0, 36.0, 144.0, 576.0)
 FEWEST_MODES = 12
+# More modes than these are thinned out, at random.
+MOST_MODES = 3000
 # Errors of sampling are scaled down while the misfit is below the first number, to about the second one.
 TOO_SMALL = 0.4
 EXPECTED = 0.7
@@ -158,6 +160,9 @@ def _fit(
         part = modes.subset(modes.ratio > cut)
         if len(part.index) < FEWEST_MODES or (best is not None and len(part.index) == best.modes):
             break
+        if len(part.index) > MOST_MODES:
+            chosen = np.random.default_rng(request.seed).choice(len(part.index), MOST_MODES, replace=False)
+            part = part.subset(np.sort(chosen))
         aliasing = Aliasing(clean, sigma, taper, part)
         found = searched(part, aliasing if aliasing.active else None)
         resolved = True

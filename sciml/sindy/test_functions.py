@@ -22,6 +22,7 @@ __all__ = ["leibniz", "window"]
 # The noise of a k-th derivative grows with the k-th power of one over the taper, so high orders have wider ones.
 TAPER = 0.15
 WIDER = 0.02
+FEWEST_STEPS = 5.0
 
 
 def window(n: int, order: int) -> np.ndarray:
@@ -37,7 +38,7 @@ def window(n: int, order: int) -> np.ndarray:
     smoothness = order + 2
     length = n + 1.0
     # A taper of few points cannot carry its own derivatives: its sums would not be integrals.
-    taper = min(max((TAPER + WIDER * (order - 1)) * length, 2.0 * smoothness), 0.5 * length)
+    taper = min(max((TAPER + WIDER * (order - 1)) * length, FEWEST_STEPS * smoothness), 0.5 * length)
     slope = Polynomial([1.0, 0.0, -1.0]) ** smoothness  # of z = (1 + y)/2, in y: well conditioned about the middle
     step = slope.integ(lbnd=-1.0)
     step = step / step(1.0)
