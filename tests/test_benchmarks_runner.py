@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import distributed
 
+from benchmarks import families, scale, scale_distributed
 from benchmarks.__main__ import main
+from benchmarks.families import Family, break_even, family
 from benchmarks.items import ITEMS, Item, item_named
 from benchmarks.runner import Runner, summary
+from benchmarks.scale import LAWS, exponent
 
 # Stands for all commands: told by its arguments what to do.
 SCRIPT = """
@@ -214,3 +218,91 @@ def test_the_summary_of_a_former_session_is_printed(
     runner().run([laws])
     assert main(["--summary", "--only", "laws", "--out", str(runner().path)]) == 0
     assert "1 of 1 done" in capsys.readouterr().out
+
+
+# -- the commands of scale and families --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 3.0])
+def test_a_power_law_has_its_exponent_and_no_error(power: float):
+    values = [10, 20, 50, 100]
+    slope, error, last = exponent(values, [2e-6 * n**power for n in values])
+    assert slope == pytest.approx(power, abs=1e-12)
+    assert last == pytest.approx(power, abs=1e-12)
+    assert error < 1e-12
+
+
+def test_a_fixed_cost_flattens_the_fit_and_less_the_last_exponent():
+    values = [100, 1000, 10000]
+    slope, error, last = exponent(values, [1.0 + 1e-3 * n for n in values])
+    assert slope < last < 1
+    assert error > 0.01
+
+
+def test_laws_of_scale_have_growing_values_and_a_task_of_that_size():
+    for law in LAWS:
+        for values in (law.values, law.quick):
+            assert list(values) == sorted(set(values))
+            assert len(values) >= 3
+    law = next(law for law in LAWS if law.quantity == "equations")
+    count, task = law.make(4)
+    assert count == 4
+    assert task().coefficients.shape[0] == 4
+
+
+def test_a_network_pays_off_when_its_training_is_saved_by_classical_solutions():
+    assert break_even(100.0, 0.1, 0.6) == pytest.approx(200.0)
+    assert break_even(100.0, 0.6, 0.6) == float("inf")
+    assert break_even(100.0, 0.7, 0.6) == float("inf")
+
+
+@pytest.mark.parametrize("coordinate", ["nu", "log"])
+def test_a_family_is_a_forward_problem_whose_members_are_those_of_the_bundled_one(coordinate: str):
+    problem = family(coordinate)
+    problem.check_forward()
+    assert problem.time == "t"
+    members = Family(3, coordinate)
+    assert members.viscosities == pytest.approx([0.003, 0.0003**0.5, 0.1])
+    assert members.error(0, members.exact[0]) == 0
+    assert members.error(0, 1.01 * members.exact[0]) == pytest.approx(0.01)
+    assert members.error(0, members.exact[0] * float("nan")) == float("inf")
+    for inputs in members.inputs:
+        assert inputs.shape == (4096, 3)
+        assert (inputs >= problem.domain.lower).all()
+        assert (inputs <= problem.domain.upper).all()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (scale, ["--repeat", "0"]),
+        (scale, ["--only", "point"]),
+        (families, ["--budget", "-1"]),
+        (families, ["--values", "1"]),
+        (families, ["--coordinate", "mu"]),
+        (scale_distributed, ["--processes", "0"]),
+        (scale_distributed, ["--problem", "heat_3d"]),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_measured(
+    command: Any, arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as stopped:
+        command.main(arguments)
+    assert stopped.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+@pytest.mark.skipif(
+    not (distributed.is_available() and distributed.is_gloo_available()),
+    reason="this build of torch has no torch.distributed with gloo",
+)
+def test_two_processes_under_torchrun_reach_the_error_of_one(tmp_path: Path):
+    out = tmp_path / "distributed.jsonl"
+    arguments = ["--problem", "heat", "--points", "200", "--iterations", "5", "--rounds", "1", "--json", str(out)]
+    assert scale_distributed.main(arguments) == 0
+    record = json.loads(out.read_text())
+    assert record["processes"] == 2
+    assert record["difference of the parameters"] < 1e-9
+    assert record["error together"] == pytest.approx(record["error alone"], rel=1e-6)
+    assert record["ratio of processes"] == pytest.approx(record["seconds alone"][0] / record["seconds together"][0])
