@@ -6,14 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from sciml.sindy.answers import answer
 from sciml.sindy.competition import compete
 from sciml.sindy.discovery import Discovery
 from sciml.sindy.refinement import HOLDS, NOISE_FLOOR
 from sciml.sindy.request import request_of
-from sciml.sindy.revision import finer_grid, garbage
+from sciml.sindy.revision import finer_grid, first_grid, garbage
 from sciml.sindy.samples import prepare
 
 __all__ = ["discover"]
@@ -93,10 +91,10 @@ def discover(
     begin = time.perf_counter()
     report = progress or (lambda text: None)
     request = request_of(t, x, names, library, degree, control, control_names, known, forbidden, discrete, noise, seed)
-    samples = prepare(request)
+    pieces = first_grid(request)
+    samples = prepare(request, None, pieces)
     report(f"smoothed {len(samples.z)} samples of {', '.join(request.trajectories.names)}")
     pool, chosen = compete(request, samples, report)
-    pieces = np.ones(len(request.trajectories.times) - 1, dtype=np.int64)
     for _ in range(FINER_GRIDS):
         finer = finer_grid(request, samples, pool, pieces)
         if (finer == pieces).all():

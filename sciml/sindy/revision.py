@@ -14,14 +14,33 @@ if TYPE_CHECKING:
     from sciml.sindy.request import Request
     from sciml.sindy.samples import Samples
 
-__all__ = ["finer_grid", "garbage"]
+__all__ = ["finer_grid", "first_grid", "garbage"]
+
+# Gaps from this many typical intervals on are divided at once, into so many parts at most.
+WIDE, MOST_PARTS = 2.5, 16
 
 # A grid of states that is finer than the samples: from which quadrature error on, in units of the noise (of which less
 # than NEGLIGIBLE counts as this); in which part of the intervals at least; and how many states there may be.
 DOUBTFUL = 0.3
-COARSE = 0.02
+COARSE = 0.002
 NEGLIGIBLE = 3e-6
 MOST_NODES = 12_000
+
+
+def first_grid(request: Request) -> np.ndarray:
+    """Return into how many parts each interval is divided before there is a law, int [M - 1].
+
+    Only wide gaps are: quadrature needs neighbours at distances that are comparable to the interval.
+    """
+    record = request.trajectories
+    gaps = np.diff(record.times)
+    inside = np.ones(len(gaps), dtype=bool)
+    inside[record.bounds[1:-1] - 1] = False
+    if request.discrete:
+        return np.ones(len(gaps), dtype=np.int64)
+    typical = float(np.median(gaps[inside]))
+    wanted = np.minimum(np.ceil(gaps / (WIDE * typical)), MOST_PARTS).astype(np.int64)
+    return np.where(inside & (gaps > WIDE * typical), wanted, 1)
 
 
 def finer_grid(request: Request, samples: Samples, pool: Pool, pieces: np.ndarray) -> np.ndarray:
@@ -52,14 +71,18 @@ def garbage(request: Request, samples: Samples, pool: Pool) -> np.ndarray:
     A sample that was rejected is taken back where the law, which did not see it, passes through it; one in use is
     rejected where it is too far off for noise.
     """
-    if not pool.ranked or pool.ranked[0].estimate.error > HOLDS * 1.001 or request.discrete:
+    if not pool.ranked or request.discrete:
         return samples.rejected
     winner = pool.ranked[0].estimate
     with np.errstate(invalid="ignore"):
         values = request.trajectories.values / samples.scales[: winner.x.shape[1]]
         off = np.abs(values - winner.x[samples.rows]) / winner.noise
-        wild = np.where(samples.rejected, off > 4.5, off > 6.0)
-    wild &= np.isfinite(off)
+        if winner.error <= HOLDS * 1.001:
+            wild = np.where(samples.rejected, off > 4.5, off > 6.0)
+        else:
+            # Garbage that the smoother followed may be why no law holds: what the best one cannot follow goes, too.
+            wild = samples.rejected | (off > 6.0) if samples.rejected.any() else samples.rejected
+    wild = wild & np.isfinite(off)
     # Clean data: what is left is no noise, and its tails say nothing.
     wild &= off * winner.noise > NOTICED / 3
     return wild if wild.mean() <= MOST_GARBAGE else samples.rejected

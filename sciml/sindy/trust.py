@@ -19,7 +19,7 @@ __all__ = ["diagnose"]
 # The winner must have more than half of the weight of all models.
 LEAST_WEIGHT = 0.5
 # Noise above this part of a state's own variation leaves nothing to explain.
-MOST_NOISE = 0.7
+MOST_NOISE = 1.0
 LEAST_SAMPLES = 40
 
 
