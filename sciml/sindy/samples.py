@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from sciml.sindy.refinement import NOISE_FLOOR
-from sciml.sindy.smoothing import differences, smooth
+from sciml.sindy.smoothing import differences, leverages, smooth
 
 if TYPE_CHECKING:
     from sciml.sindy.request import Request
@@ -173,7 +173,7 @@ def _garbage(
         return np.zeros(len(values), dtype=bool)
     size = 1.4826 * float(np.median(np.abs(y)))
     size = size if size > 0 else _size(y)
-    away = y - np.concatenate([median_filter(values[part][used[part]], 5, mode="nearest") for part in parts])
+    away = y - np.concatenate([median_filter(values[part][used[part]], 5, mode="mirror") for part in parts])
     rejected = np.zeros(len(values), dtype=bool)
     rejected[place] = np.abs(away) > max(6 * _spread(away), NOTICED * size)
     if not rejected.any():
@@ -182,14 +182,34 @@ def _garbage(
         kept = used & ~rejected
         if kept.sum() < (1 - MOST_GARBAGE) * used.sum():
             return np.zeros_like(rejected)
-        curve = smooth(values / size, kept, first, rows, len(parts)).values * size
-        off = values - curve
+        curve = smooth(values / size, kept, first, rows, len(parts))
+        off = (values - curve.values * size) * _studentised(kept, parts, first, rows, curve.penalty)
         new = np.zeros_like(rejected)
         new[place] = np.abs(off[place]) > max(4 * _spread(off[kept]), NOTICED * size)
         if (new == rejected).all():
             break
         rejected = new
     return rejected if rejected.sum() <= MOST_GARBAGE * used.sum() else np.zeros_like(rejected)
+
+
+def _studentised(
+    kept: np.ndarray, parts: list[slice], first: np.ndarray, rows: np.ndarray, penalty: float
+) -> np.ndarray:
+    """Return factors that make residuals of equal size mean equal surprise, [N].
+
+    A sample at an end or beside a gap draws the curve to itself by its leverage h: its residual has the variance
+    sigma^2 (1 - h). Elsewhere h is small.
+    """
+    alone = np.zeros(len(kept), dtype=bool)
+    for part in parts:
+        own = np.concatenate([[False, False], kept[part], [False, False]])
+        near = own[:-4].astype(int) + own[1:-3] + own[3:-1] + own[4:]
+        alone[part] = kept[part] & (near < 4)
+    nodes = np.flatnonzero(alone)
+    factors = np.ones(len(kept))
+    if len(nodes):
+        factors[nodes] = 1 / np.sqrt(np.maximum(1 - leverages(nodes, kept, first, rows, penalty), 1e-3))
+    return factors
 
 
 def _spread(values: np.ndarray) -> float:

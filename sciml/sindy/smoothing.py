@@ -14,7 +14,7 @@ from typing import final
 import numpy as np
 from scipy.linalg import cholesky_banded, get_lapack_funcs
 
-__all__ = ["Smooth", "differences", "smooth"]
+__all__ = ["Smooth", "differences", "leverages", "smooth"]
 
 (_pbtrs,) = get_lapack_funcs(("pbtrs",), dtype=np.float64)
 
@@ -73,10 +73,7 @@ def smooth(values: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.nda
     count, m = len(values), int(used.sum())
     weights = used.astype(np.float64)
     y = np.where(used, values, 0.0)
-    gram = np.zeros((ORDER + 1, count))
-    for a in range(ORDER + 1):
-        for b in range(a, ORDER + 1):
-            np.add.at(gram[b - a], first + a, rows[:, a] * rows[:, b])
+    gram = _gram(first, rows, count)
     window = first[:, None] + np.arange(ORDER + 1)
     freedom = max(m - ORDER * records, 1)
     size = float(np.mean(y[used] ** 2)) or 1.0
@@ -98,3 +95,26 @@ def smooth(values: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.nda
     if best is None:
         return Smooth(np.interp(np.arange(count), np.flatnonzero(used), values[used]), np.sqrt(size), float("nan"))
     return Smooth(best[2], float(np.sqrt(best[3])), best[1])
+
+
+def leverages(nodes: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.ndarray, penalty: float) -> np.ndarray:
+    """Return by how much each sample draws the curve to itself, between 0 and 1, at some nodes [k]."""
+    band = penalty * _gram(first, rows, len(used))
+    band[0] += used
+    unit = np.zeros((len(used), len(nodes)), order="F")
+    unit[nodes, np.arange(len(nodes))] = 1.0
+    try:
+        factor = cholesky_banded(band, lower=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return np.zeros(len(nodes))
+    solved, _ = _pbtrs(factor, unit, lower=1)
+    return np.clip(solved[nodes, np.arange(len(nodes))] * used[nodes], 0.0, 1.0)
+
+
+def _gram(first: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+    """Return D'D in LAPACK's lower banded form."""
+    gram = np.zeros((ORDER + 1, count))
+    for a in range(ORDER + 1):
+        for b in range(a, ORDER + 1):
+            np.add.at(gram[b - a], first + a, rows[:, a] * rows[:, b])
+    return gram
