@@ -146,14 +146,23 @@ class ModeCovariance:
         factors = self._factors(w)
         M = len(self._index)
         straight, crossed = np.zeros((M, M), dtype=complex), np.zeros((M, M), dtype=complex)
-        for e, left in factors.items():
-            for other, right in factors.items():
+        parts = list(factors.items())
+        for k, (e, left) in enumerate(parts):
+            for other, right in parts[k:]:
                 sums = self._pair(e, other, linear)
-                if sums is not None:
-                    straight += left[:, None] * np.conj(right)[None] * sums[0]
-                    crossed += left[:, None] * right[None] * sums[1]
+                if sums is None:
+                    continue
+                here = sums[0] * left[:, None]
+                here *= np.conj(right)
+                there = sums[1] * left[:, None]
+                there *= right
+                straight += here
+                crossed += there
+                if other != e:
+                    straight += np.conj(here.T)
+                    crossed += there.T
         exact = self.system.residual_spectrum(w, linear)
-        slow = np.einsum("mm->m", straight).real
+        slow = np.diag(straight).real
         # What the slow windows miss belongs to single modes; what they have too much is scaled away.
         missing = np.maximum(exact - slow, 0.0) + 1e-12 * exact
         scale = np.sqrt(exact / (slow + missing))

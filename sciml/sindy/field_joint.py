@@ -76,7 +76,7 @@ class JointSelection:
             best = (merit, full.copy(), X, L)
             if not len(chosen):
                 break
-            scale = np.linalg.norm(X, axis=0)
+            scale = np.maximum(np.linalg.norm(X, axis=0), 1e-300)
             step = np.linalg.lstsq(X / scale, z, rcond=None)[0] / scale
             if np.sum((X @ step) ** 2) < 1e-2:
                 break
@@ -87,5 +87,7 @@ class JointSelection:
         volume = 2.0 * float(np.log(np.diag(L)).sum())
         linear = 2.0 * float(np.log(np.diag(self._whitener(full, linear=True))).sum())
         value = excess(merit, self.n) + volume - linear + float(self.penalties[chosen].sum())
-        covariance = np.linalg.pinv(X.T @ X) if len(chosen) else np.zeros((0, 0))
+        scale = np.linalg.norm(X, axis=0)
+        scale[scale == 0.0] = 1.0
+        covariance = np.linalg.pinv((X / scale).T @ (X / scale)) / np.outer(scale, scale)
         return Candidate(tuple(chosen.tolist()), full, merit / self.n, value, covariance)

@@ -32,9 +32,11 @@ VERIFIED = 6
 
 # For the joint covariance, more modes than these are thinned out, at random.
 MOST_JOINT = 600
-JOINT_ROUNDS = 5
+JOINT_ROUNDS = 4
+# Where the misfit of the fast search is this many times what noise explains, a finer judgement changes nothing.
+HOPELESS = 4.0
 # Neighbours of the winner with a criterion this close are solved for; others count as the linear problem has them.
-CLOSE = 12.0
+CLOSE = 10.0
 
 
 @final
@@ -88,6 +90,8 @@ def search(
     """
     selection = Selection(system, penalties, allowed, fixed)
     proposals = _propose(selection, allowed)
+    if proposals[0].misfit > HOPELESS * misfit_limit(selection.n):
+        return Search(proposals[0], tuple(proposals[:VERIFIED]), (), selection.n, len(system.modes.index))
     part = _thinned(system, MOST_JOINT, np.random.default_rng(seed))
     joint = JointSelection(ModeCovariance(part, moments), penalties, allowed, fixed)
     solved: dict[tuple[int, ...], Candidate] = {}

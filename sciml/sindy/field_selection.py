@@ -231,7 +231,9 @@ class Selection:
         S = np.maximum(self.system.residual_spectrum(w), 1e-300)
         used = np.flatnonzero(w)
         r = self.system.b - self.system.A[:, used] @ w[used]
-        return float(np.sum(self.weight * np.abs(r) ** 2 / S)), S, r
+        # Coefficients on the way to nowhere may overflow; such steps are not taken.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.sum(self.weight * np.abs(r) ** 2 / S)), S, r
 
     def solve(self, support: Iterable[int], w: np.ndarray | None = None, steps: int = STEPS) -> Candidate:
         """Return the coefficients of a support by Gauss-Newton with step halving, and the criterion there."""
@@ -272,7 +274,9 @@ class Selection:
         value += float(self.penalties[chosen].sum())
         covariance = np.zeros((len(chosen), len(chosen)))
         if len(chosen):
-            scores = X * self._stack(r * np.sqrt(self.weight / S))[:, None]
-            bread = np.linalg.pinv(X.T @ X)
-            covariance = bread @ (scores.T @ scores) @ bread
+            scale = np.linalg.norm(X, axis=0)
+            scale[scale == 0.0] = 1.0
+            scores = X / scale * self._stack(r * np.sqrt(self.weight / S))[:, None]
+            bread = np.linalg.pinv((X / scale).T @ (X / scale))
+            covariance = bread @ (scores.T @ scores) @ bread / np.outer(scale, scale)
         return Candidate(tuple(chosen.tolist()), full, merit / self.n, value, covariance)
