@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from torch import distributed
 
-from benchmarks import families, scale, scale_distributed
+from benchmarks import families, pseudospectral, scale, scale_distributed
 from benchmarks.__main__ import main
 from benchmarks.families import Family, break_even, family
 from benchmarks.items import ITEMS, Item, item_named
@@ -270,6 +270,20 @@ def test_a_family_is_a_forward_problem_whose_members_are_those_of_the_bundled_on
         assert inputs.shape == (4096, 3)
         assert (inputs >= problem.domain.lower).all()
         assert (inputs <= problem.domain.upper).all()
+
+
+def test_the_hand_written_baseline_converges_to_the_exact_solution_and_the_cheapest_resolution_is_taken():
+    members = Family(3, "log")
+    viscosity = members.viscosities[2]
+    coarse, fine = (
+        members.error(2, pseudospectral.solve(viscosity, 128, steps).evaluate(members.points)) for steps in (64, 128)
+    )
+    assert fine < 2e-8
+    assert coarse / fine > 14  # fourth order in time
+    cheap = families.written(members, 1, 1e-3)
+    assert cheap["error"] <= 1e-3
+    assert cheap["size"] <= 128
+    assert families.written(members, 0, 1e-16)["error"] is None
 
 
 @pytest.mark.parametrize(
