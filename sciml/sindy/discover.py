@@ -116,6 +116,9 @@ def discover(
         report(f"the law rejects {int(rejected.sum())} samples, the smoother {int(samples.rejected.sum())}: once more")
         samples = prepare(request, rejected, pieces)
         pool, chosen = compete(request, samples, report, pool)
+        if not pool.ranked or pool.ranked[0].estimate.error > HOLDS * 1.001:
+            # Without a law that holds there is nobody to ask a second time.
+            break
     if pool.system.floor == NOISE_FLOOR:
         pool.finish()
     return answer(request, samples, pool, chosen, time.perf_counter() - begin)
