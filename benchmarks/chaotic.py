@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import sys
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +72,31 @@ def systems() -> list[System]:
         raise ModuleNotFoundError(f"dysts is not installed: {INSTALL}")
     folder = Path(found.submodule_search_locations[0])
     tables = json.loads((folder / "data" / "chaotic_attractors.json").read_text())
-    module = types.ModuleType("flows")
-    # The package's own base imports what the equations do not need.
-    module.__dict__.update(DynSys=object, DynSysDelay=object, staticjit=staticmethod)
-    source = (folder / "flows.py").read_text().replace("from .base import DynSys, DynSysDelay, staticjit", "")
-    exec(compile(source, "dysts/flows.py", "exec"), module.__dict__)
+    module = _flows(folder / "flows.py")
     made = (_system(name, getattr(module, name, None), table) for name, table in sorted(tables.items()))
     return [system for system in made if system is not None]
+
+
+def _flows(path: Path) -> types.ModuleType:
+    """Return the module of the right-hand sides; the base of its classes imports what the equations do not need."""
+    package, base = types.ModuleType("dysts"), types.ModuleType("dysts.base")
+    base.__dict__.update(DynSys=object, DynSysDelay=object, staticjit=staticmethod)
+    package.__path__ = []
+    kept = {name: sys.modules.get(name) for name in ("dysts", "dysts.base")}
+    sys.modules.update({"dysts": package, "dysts.base": base})
+    try:
+        spec = importlib.util.spec_from_file_location("dysts.flows", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        for name, module_before in kept.items():
+            if module_before is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module_before
+    return module
 
 
 def _system(name: str, flow: Any, table: dict[str, Any]) -> System | None:
