@@ -6,9 +6,9 @@
 The fields are those of the Ensemble-SINDy paper (../shared/data/esindy_*.mat) with white noise of the given part of
 their root mean square, a computed reaction-diffusion spiral, and, never used while developing, those of PDE-FIND and of
 Raissi et al. (group "final"). Seeds below 25 were used while developing, those from 25 on were not. There is one
-setting for all; pysindy's weak form has the same data, its library of the true degree and order, and thresholds on a grid of which the
-best, chosen with the truth in hand, is shown. Every draw appends a JSON line to runs/benchmarks/field_discovery.jsonl;
-what is there is not run again.
+setting for all. pysindy's weak form has the same data, a library of the true degree and order, and thresholds on a
+grid, of which the best, chosen with the truth in hand, is shown. Every draw appends a JSON line to
+runs/benchmarks/field_discovery.jsonl; what is there is not run again.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def clean_field(case: Case, folder: Path) -> tuple[dict[str, np.ndarray], dict[s
         axes = [np.ravel(a).astype(float) for a in raw["xs"].ravel()]
         arrays = [np.asarray(a, dtype=float) for a in raw["U_exact"].ravel()]
         return dict(zip("xt", axes, strict=True)), dict(zip("uv", arrays, strict=False))
-    values = np.asarray(raw[case.array])
+    values: Any = np.asarray(raw[case.array])
     axes = [np.ravel(raw[name]).astype(float) for name in case.axes]
     if len(case.truth) == 1:
         return dict(zip("xt", axes, strict=True)), {"u": values.real}

@@ -52,7 +52,7 @@ class Aliasing:
         self._cache: dict[tuple[Powers, int], np.ndarray] = {}
         self.factors = np.zeros(taper.ndim)
         shape = np.array(taper.shape)
-        spectra = [fft.fftn(taper * field) for field in clean]
+        spectra = [np.asarray(fft.fftn(taper * field)) for field in clean]
         for axis in range(taper.ndim):
             offset = np.zeros(taper.ndim, dtype=int)
             offset[axis] = shape[axis] // 2

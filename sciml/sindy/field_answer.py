@@ -69,7 +69,7 @@ def field_answer(
             errors[name][text] = float(value * abs(fit.units[j] * factor))
         share = _shares(fit.search)
         shares.append(share)
-        inclusion[name] = {_text(request, j)[0]: 1.0 for j in np.flatnonzero(request.fixed[f])}
+        inclusion[name] = {_text(request, j)[0]: 1.0 for j in np.flatnonzero(request.fixed[f]).tolist()}
         for support, weight in share.items():
             for j in support:
                 text = _text(request, j)[0]

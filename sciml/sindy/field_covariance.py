@@ -98,7 +98,7 @@ class ModeCovariance:
     def __init__(self, system: WeakSystem, moments: Moments) -> None:
         self.system, self._moments = system, moments
         index = system.modes.index
-        self.real = ~index.any(axis=1)
+        self.real: np.ndarray = np.asarray(~index.any(axis=1))
         self._index = index
         self._unit = tuple(int(k == system.field) for k in range(len(system.library.terms[0].powers)))
         # The points of the coarse grid are shifted against those of the data.
@@ -114,7 +114,7 @@ class ModeCovariance:
 
     def stack(self, columns: np.ndarray) -> np.ndarray:
         """Return real and imaginary parts as rows, the latter without those of the real mode."""
-        return np.concatenate([columns.real, columns.imag[~self.real]])
+        return np.concatenate([np.real(columns), np.imag(columns)[~self.real]])
 
     def _factors(self, w: np.ndarray) -> dict[Powers, np.ndarray]:
         """Return P_e(m) for each monomial with an error."""
@@ -133,7 +133,7 @@ class ModeCovariance:
             if values is None:
                 self._sums[e, other, linear] = None
             else:
-                spectrum = fft.fftn(values)
+                spectrum = np.asarray(fft.fftn(values))
                 first, second = self._index[:, None, :], self._index[None, :, :]
                 self._sums[e, other, linear] = (
                     spectrum[tuple(np.moveaxis(first - second, -1, 0) % np.array(values.shape)[:, None, None])],
@@ -162,7 +162,7 @@ class ModeCovariance:
                     straight += np.conj(here.T)
                     crossed += there.T
         exact = self.system.residual_spectrum(w, linear)
-        slow = np.diag(straight).real
+        slow = np.real(np.diag(straight))
         # What the slow windows miss belongs to single modes; what they have too much is scaled away.
         missing = np.maximum(exact - slow, 0.0) + 1e-12 * exact
         scale = np.sqrt(exact / (slow + missing))
@@ -170,9 +170,9 @@ class ModeCovariance:
         crossed *= scale[:, None] * scale
         own = missing * scale**2
         kept = ~self.real
-        top = 0.5 * (straight + crossed).real
-        low = 0.5 * (straight - crossed).real[np.ix_(kept, kept)]
-        side = 0.5 * (crossed - straight).imag[:, kept]
+        top = 0.5 * np.real(straight + crossed)
+        low = 0.5 * np.real(straight - crossed)[np.ix_(kept, kept)]
+        side = 0.5 * np.imag(crossed - straight)[:, kept]
         np.einsum("mm->m", top)[:] += np.where(self.real, own, 0.5 * own)
         np.einsum("mm->m", low)[:] += 0.5 * own[kept]
         return np.block([[top, side], [side.T, low]])
@@ -189,7 +189,7 @@ class ModeCovariance:
         for e, factor in factors.items():
             spectrum = np.zeros(shape, dtype=complex)
             spectrum[places] = zeta * np.conj(factor)
-            waves[e] = fft.ifftn(spectrum, norm="forward").real
+            waves[e] = np.real(np.asarray(fft.ifftn(spectrum, norm="forward")))
         terms = self.system.library.terms
         responses: dict[Powers, np.ndarray] = {}
         result = np.zeros((M, len(chosen)), dtype=complex)
@@ -203,6 +203,6 @@ class ModeCovariance:
                     values = self._moments(e, other)
                     if values is not None:
                         total += values * wave
-                responses[e] = fft.fftn(total)[places]
+                responses[e] = np.asarray(fft.fftn(total))[places]
             result[:, k] = self._slow[:, j] * responses[e]
         return result

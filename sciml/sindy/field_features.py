@@ -121,17 +121,18 @@ def _spectra(
     """Return the windowed Fourier sums of a grid function at the modes, for each derivative of the space windows."""
     index = modes.index
     top = int(index[:, -1].max(initial=0)) + 1
-    partial = {(): fft.rfft(values * windows[-1][time_order], axis=-1)[..., :top]}
+    first = np.asarray(fft.rfft(values * windows[-1][time_order], axis=-1))[..., :top]
+    partial: dict[Powers, np.ndarray] = {(): first}
     for axis, table in enumerate(windows[:-1]):
         # Only waves that some mode has are kept, so later axes are short.
         waves, inverse = np.unique(index[:, axis], return_inverse=True)
         index = np.concatenate([index[:, :axis], inverse.reshape(-1, 1), index[:, axis + 1 :]], axis=1)
         column = [-1 if k == axis else 1 for k in range(values.ndim)]
-        grown = {}
+        grown: dict[Powers, np.ndarray] = {}
         for head, array in partial.items():
             for k in range(len(table)):
                 if any(lag[: axis + 1] == (*head, k) for lag in lags):
-                    spectrum = fft.fft(array * table[k].reshape(column), axis=axis)
+                    spectrum = np.asarray(fft.fft(array * table[k].reshape(column), axis=axis))
                     grown[(*head, k)] = np.take(spectrum, waves, axis=axis)
         partial = grown
     return {lag: partial[lag][tuple(index.T)] for lag in lags}

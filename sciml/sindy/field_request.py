@@ -128,7 +128,7 @@ def _fields(fields: Any, coordinates: Mapping[str, Any], grids: Sequence[np.ndar
     names: list[str] = []
     arrays: list[np.ndarray] = []
     for name, given in fields.items():
-        array = np.asarray(given)
+        array: Any = np.asarray(given)
         if array.dtype.kind not in "iufc":
             raise ArgumentError(f"the field {name!r} must be an array of numbers, got the type {array.dtype}")
         if array.shape != lengths:

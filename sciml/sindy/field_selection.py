@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from scipy import linalg
@@ -65,9 +65,12 @@ class Factor:
         self.n = len(X)
         scale = np.linalg.norm(X, axis=0)
         self.scale = np.where(scale > 0.0, scale, 1.0)
-        factor = linalg.qr(X / self.scale, mode="r", overwrite_a=True, check_finite=False)[0][: X.shape[1]]
+        factor = np.asarray(linalg.qr(X / self.scale, mode="r", overwrite_a=True, check_finite=False)[0])[: X.shape[1]]
         self.R, self.y = factor[:, :-1], factor[:, -1] * self.scale[-1]
         self.penalties, self.allowed = penalties, allowed & (scale[:-1] > 0.0)
+
+    def _usable(self, allowed: np.ndarray | None) -> np.ndarray:
+        return self.allowed if allowed is None else self.allowed & allowed
 
     def value(self, rss: float, support: Iterable[int]) -> float:
         """Return the criterion of a support with residual sum of squares `rss`."""
@@ -98,9 +101,9 @@ class Factor:
             rss, with_one = self.additions(base, allowed)
             if base is not support:
                 found.append((self.value(rss, base), tuple(sorted(base))))
-            for j in np.flatnonzero(np.isfinite(with_one)):
+            for j in np.flatnonzero(np.isfinite(with_one)).tolist():
                 if base is support or j not in support:
-                    found.append((self.value(with_one[j], [*base, j]), tuple(sorted([*base, int(j)]))))
+                    found.append((self.value(with_one[j], [*base, j]), tuple(sorted([*base, j]))))
         return sorted(found)
 
     def exchanges(self, support: list[int], allowed: np.ndarray) -> list[tuple[float, tuple[int, ...]]]:
@@ -122,7 +125,7 @@ class Factor:
 
     def descend(self, support: Iterable[int], allowed: np.ndarray | None = None) -> tuple[int, ...]:
         """Return the support from which no single move improves the criterion."""
-        allowed = self.allowed if allowed is None else self.allowed & allowed
+        allowed = self._usable(allowed)
         current = sorted(support)
         best = self.value(self.rss(current), current)
         for _ in range(60):
@@ -134,7 +137,7 @@ class Factor:
 
     def path(self, most: int, allowed: np.ndarray | None = None) -> list[tuple[int, ...]]:
         """Return good supports of 1, 2, ..., `most` terms: forward steps, each followed by exchanges."""
-        allowed = self.allowed if allowed is None else self.allowed & allowed
+        allowed = self._usable(allowed)
         current: list[int] = []
         found = []
         for size in range(1, most + 1):
@@ -161,10 +164,11 @@ class Factor:
 
         Terms that are worth something only together survive this, where adding one at a time does not find them.
         """
-        allowed = self.allowed if allowed is None else self.allowed & allowed
+        allowed = self._usable(allowed)
         current = np.flatnonzero(allowed)
         # Columns that others make up for are the first to go.
-        _, triangle, order = linalg.qr(self.R[:, current], mode="economic", pivoting=True)
+        pivoted: Any = linalg.qr(self.R[:, current], mode="economic", pivoting=True)
+        _, triangle, order = pivoted
         current = current[order[: int(np.sum(np.abs(np.diag(triangle)) > 1e-7))]]
         found = []
         while len(current) > least:
@@ -209,13 +213,13 @@ class Selection:
         self.system, self.penalties, self.allowed = system, penalties, allowed
         self.fixed = np.zeros(len(penalties)) if fixed is None else fixed
         # The mode without any wave is real: one equation of twice the weight instead of two.
-        self.real = ~system.modes.index.any(axis=1)
+        self.real: np.ndarray = np.asarray(~system.modes.index.any(axis=1))
         self.n = 2 * len(self.real) - int(self.real.sum())
         self.weight = np.where(self.real, 1.0, 2.0)
 
     def _stack(self, columns: np.ndarray) -> np.ndarray:
         """Return real and imaginary parts as rows."""
-        return np.concatenate([columns.real, columns.imag[~self.real]])
+        return np.concatenate([np.real(columns), np.imag(columns)[~self.real]])
 
     def factor(self, w: np.ndarray) -> Factor:
         """Return the linearised problem about w, with all columns."""

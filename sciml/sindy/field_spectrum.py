@@ -25,7 +25,7 @@ def noise_level(field: np.ndarray) -> float:
     value; the mean over all blocks of the spectrum that agree with it is the result. An error of the variance would
     make false terms, since it corrects every product.
     """
-    power = fft.dctn(field, norm="ortho") ** 2
+    power = np.asarray(fft.dctn(field, norm="ortho")) ** 2
     corner = tuple(slice(n - max(n // 4, 1), n) for n in field.shape)
     variance = float(np.median(power[corner])) / CHI2_MEDIAN
     counts = np.ones_like(power)
@@ -48,12 +48,12 @@ def denoised(field: np.ndarray, sigma: float, shape: tuple[int, ...] | None = No
     sigma : standard deviation of its noise.
     shape : of a coarser grid for the result, which has its points at (i + 1/2) N / N_c - 1/2 of each axis.
     """
-    spectrum = fft.dctn(field, norm="ortho")
+    spectrum = np.asarray(fft.dctn(field, norm="ortho"))
     power = ndimage.uniform_filter(spectrum**2, size=3, mode="nearest")
     spectrum *= np.where(power > 4.0 * sigma**2, 1.0 - sigma**2 / np.maximum(power, 1e-300), 0.0)
     if shape is not None and shape != field.shape:
         spectrum = spectrum[tuple(slice(n) for n in shape)] * np.sqrt(np.prod(shape) / field.size)
-    return fft.idctn(spectrum, norm="ortho")
+    return np.asarray(fft.idctn(spectrum, norm="ortho"))
 
 
 @final
@@ -103,7 +103,7 @@ def signal_modes(fields: np.ndarray, sigma: np.ndarray, cut: float, orders: tupl
     taper = whole_window(shape, orders)
     ratio = np.zeros(shape)
     for field, level in zip(fields, sigma, strict=True):
-        power = np.abs(fft.fftn(taper * field)) ** 2 / (np.sum(taper**2) * level**2)
+        power = np.abs(np.asarray(fft.fftn(taper * field))) ** 2 / (np.sum(taper**2) * level**2)
         ratio = np.maximum(ratio, ndimage.uniform_filter(power, size=3, mode="wrap"))
     ratio = fft.fftshift(ratio)
     index = np.stack(np.meshgrid(*(np.arange(n) - n // 2 for n in shape), indexing="ij"), axis=-1)

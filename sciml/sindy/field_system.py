@@ -103,7 +103,7 @@ class WeakSystem:
         rows = np.arange(len(self._columns)) if rows is None else rows
         still, moving = self._left
         base = still[:, rows].copy()
-        for j in np.flatnonzero(w):
+        for j in np.flatnonzero(w).tolist():
             base -= w[j] * self.column_covariance(j)[:, rows]
         return base[self.group] - 1j * self.omega[:, None] * moving[:, rows][self.group]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sympy
 from sympy.core.function import AppliedUndef
@@ -50,7 +51,7 @@ def read_terms(text: str | sympy.Expr, words: Vocabulary, argument: str) -> dict
     return found
 
 
-def _kind(part: sympy.Expr, words: Vocabulary) -> FieldTerm | None:
+def _kind(part: Any, words: Vocabulary) -> FieldTerm | None:
     """Return the monomial and the derivative to which a product belongs."""
     powers = dict.fromkeys(words.unknowns, 0)
     orders = dict.fromkeys(words.coordinates, 0)
@@ -65,7 +66,8 @@ def _kind(part: sympy.Expr, words: Vocabulary) -> FieldTerm | None:
             return None
         powers[inner.func.__name__] += int(exponent)
         if isinstance(base, sympy.Derivative):
-            for symbol, count in base.variable_count:
+            pairs: Any = base.variable_count
+            for symbol, count in pairs:
                 orders[str(symbol)] += int(count) * int(exponent)
     if orders[words.coordinates[-1]]:
         return None
@@ -96,7 +98,8 @@ def read_known(known: str | Sequence[str] | None, words: Vocabulary) -> dict[str
             equation = parse_equation(body, words)
         except NotationError as error:
             raise ArgumentError(f"known: {error}") from None
-        left = equation.lhs
+        left: Any = equation.lhs
+        right: Any = equation.rhs
         name = next((n for n in words.unknowns if left == words.unknown(n).diff(words.symbol(time))), None)
         if name is None:
             raise ArgumentError(
@@ -104,5 +107,5 @@ def read_known(known: str | Sequence[str] | None, words: Vocabulary) -> dict[str
             )
         if name in found:
             raise ArgumentError(f"known has two equations for {name}")
-        found[name] = (read_terms(equation.rhs, words, "known"), open_)
+        found[name] = (read_terms(right, words, "known"), open_)
     return found
