@@ -193,7 +193,10 @@ def _ladder(record: Trajectories) -> tuple[Library, ...]:
 
     degree = max((q for q in range(1, HIGHEST + 1) if fits(PolynomialLibrary(q))), default=1)
     small = PolynomialLibrary(min(degree, RICH_DEGREE))
-    rich = [small + other for other in (TrigonometricLibrary((1.0, 2.0), pairs=d <= 3), RationalLibrary(), ExponentialLibrary())]
+    rich = [
+        small + other
+        for other in (TrigonometricLibrary((1.0, 2.0), pairs=d <= 3), RationalLibrary(), ExponentialLibrary())
+    ]
     return (PolynomialLibrary(degree), *(library for library in rich if fits(library)))
 
 
