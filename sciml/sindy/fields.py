@@ -24,6 +24,7 @@ __all__ = ["discover_field"]
 FLOOR = 1e-3
 # Modes whose periodogram is this many times the noise carry signal; where they do not fit, those further out are tried.
 CUTS = (9.0, 36.0, 144.0, 576.0)
+STEP = 4.0
 FEWEST_MODES = 12
 # More modes than these are thinned out, at random.
 MOST_MODES = 3000
@@ -168,6 +169,15 @@ def _fit(
         resolved = True
         if aliasing.active:
             found, resolved = _sampled(found, aliasing, lambda errors, part=part: searched(part, errors))
+            clearer = part.subset(part.ratio > STEP * cut)
+            if found.fits and len(clearer.index) >= 2 * FEWEST_MODES:
+                # Errors of sampling are worst in the weakest modes: a law must be the same without them.
+                errors = Aliasing(clean, sigma, taper, clearer)
+                other = searched(clearer, errors if errors.active else None)
+                if other.best.support != found.best.support:
+                    resolved = False
+                    if other.fits and len(other.best.support) < len(found.best.support):
+                        found = other
         if best is None or found.fits:
             best = FieldFit(found, cut, len(part.index), units, resolved)
         if found.fits:
