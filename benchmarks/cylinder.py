@@ -124,8 +124,8 @@ class CylinderFlow:
     def laplacians(self) -> Real:
         """Laplacian of each mode, [mode, point, point]."""
         second = self.derivative @ self.derivative + self.derivative / self.r[:, None]
-        found: Real = second - (self.m**2.0)[:, None, None] * np.diag(1 / self.r**2)
-        return found
+        modes = (self.m**2.0)[:, None, None]
+        return np.asarray(second - modes * np.diag(1 / self.r**2), np.float64)
 
     @cached_property
     def inverse_laplacians(self) -> Real:
@@ -136,7 +136,7 @@ class CylinderFlow:
         matrices = self.laplacians.copy()
         matrices[:, 0], matrices[:, -1] = np.eye(len(self.r))[[0, -1]]
         matrices[0, -1] = self.derivative[0]
-        return np.linalg.inv(matrices)
+        return np.asarray(np.linalg.inv(matrices), np.float64)
 
     @cached_property
     def _steps(self) -> Real:

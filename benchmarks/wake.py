@@ -5,8 +5,8 @@ r"""The wake of a circular cylinder at Re 100: computed here, then its equations
 The flow (`benchmarks.cylinder`) sheds vortices from a coarse start, is refined twice, and is recorded over more than
 three periods in runs/benchmarks/wake.npz, which a second command uses again. The record is judged by its Strouhal
 number and mean drag and by the residual of the momentum equations from differences of the written numbers alone.
-With other resolutions of the last stage its velocities change by 6e-6 (250 radial points), 3e-5 (130 modes) and 1.5e-6
-(half the step) at most.
+Half a time unit after a change of the last stage's resolution velocities differ by at most 3e-5 (130 modes), 1.5e-6
+(half the step) and 6e-6 (220 and 250 radial points).
 
 From `points` places and times, at random among those of the record, with velocities but no pressure (as in M. Raissi,
 P. Perdikaris, G. E. Karniadakis, doi:10.1016/j.jcp.2018.10.045, section 4.1.1) follow lambda1 and lambda2 in
@@ -14,7 +14,8 @@ P. Perdikaris, G. E. Karniadakis, doi:10.1016/j.jcp.2018.10.045, section 4.1.1) 
 .. math:: u_t + \lambda_1 (u u_x + v u_y) = -p_x + \lambda_2 \nabla^2 u, \qquad
     v_t + \lambda_1 (u v_x + v v_y) = -p_y + \lambda_2 \nabla^2 v, \qquad u_x + v_y = 0
 
-(1 and 0.01 are right), and the pressure up to a function of time, which no equation contains. The unknowns of the
+(1 and 0.01 are right), and the pressure up to a function of time, which no equation contains. Nothing else is known,
+or, with `--periodic`, that the flow has a period, whose length is read off the same velocities. The unknowns of the
 problem are a stream function, u = psi_y and v = -psi_x, and the pressure, or, for comparison, velocities and pressure.
 """
 
@@ -34,6 +35,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
+from scipy.optimize import minimize_scalar
 
 from benchmarks.cylinder import CylinderFlow, Resolution
 from sciml import Problem, Solution
@@ -47,6 +49,7 @@ __all__ = [
     "record",
     "sample",
     "shedding",
+    "shedding_period",
     "wake_problem",
 ]
 
@@ -57,8 +60,8 @@ VISCOSITY = 0.01
 # Stages of the flow: resolution and the time until which it is used.
 STAGES = (
     (Resolution(96, 32, 0.01), 80.0),
-    (Resolution(160, 72, 0.005), 88.0),
-    (Resolution(200, 110, 0.005), 92.0),
+    (Resolution(160, 72, 0.005), 98.0),
+    (Resolution(200, 110, 0.005), 104.0),
 )
 DURATION, INTERVAL, FORCES = 20.0, 0.1, 0.05
 # Relative errors that are required of l1 and l2: clean and with 1 % noise.
@@ -188,8 +191,39 @@ def sample(data: dict[str, Any], points: int, noise: float, seed: int) -> Sample
     return Sample(data["x"][i], data["y"][j], data["t"][k], u, v)
 
 
-def wake_problem(data: dict[str, Any], unknowns: str = "stream", start: tuple[float, float] = (0.5, 0.03)) -> Problem:
-    """Return the equations in the record's box, with starting values of l1 and l2 and without any condition."""
+def shedding_period(velocities: Sample, guess: float = 6.0) -> float:
+    """Return the period of scattered velocities: that of two harmonics whose amplitudes are polynomials of x and y.
+
+    Parameters
+    ----------
+    guess : of the period, right within a few per cent.
+    """
+    places = [2 * (z - z.min()) / np.ptp(z) - 1 for z in (velocities.x, velocities.y)]
+    along, across = (np.polynomial.chebyshev.chebvander(z, degree) for z, degree in zip(places, (9, 7), strict=True))
+    shapes = np.stack([along[:, i] * across[:, j] for i in range(10) for j in range(8) if i / 10 + j / 8 < 1], 1)
+
+    def misfit(period: float) -> float:
+        angle = 2 * np.pi / period * velocities.t
+        waves = [f(k * angle)[:, None] for k in (1, 2) for f in (np.cos, np.sin)]
+        matrix = np.concatenate([shapes, *(shapes * wave for wave in waves)], 1)
+        target = np.stack([velocities.u, velocities.v], 1)
+        found = np.linalg.lstsq(matrix, target, rcond=1e-10)[0]
+        return float((((matrix @ found - target) ** 2).mean(0) / target.var(0)).sum())
+
+    found: Any = minimize_scalar(misfit, bounds=(0.96 * guess, 1.04 * guess), method="bounded")
+    return float(found.x)
+
+
+def wake_problem(
+    data: dict[str, Any],
+    unknowns: str = "stream",
+    period: float | None = None,
+    start: tuple[float, float] = (0.5, 0.03),
+) -> Problem:
+    """Return the equations in the record's box, with starting values of l1 and l2.
+
+    There is no condition, or that of a period; times are then wrapped into the first one.
+    """
     equations = {
         "stream": [
             "psi_yt + l1*(psi_y*psi_xy - psi_x*psi_yy) = -p_x + l2*(psi_xxy + psi_yyy)",
@@ -202,7 +236,13 @@ def wake_problem(data: dict[str, Any], unknowns: str = "stream", start: tuple[fl
         ],
     }[unknowns]
     box = {name: (float(data[name][0]), float(data[name][-1])) for name in "xyt"}
-    return Problem(equations, [], box, dict(zip(("l1", "l2"), start, strict=True)))
+    conditions: list[str] = []
+    if period is not None:
+        box["t"] = (box["t"][0], box["t"][0] + period)
+        names = ("psi", "p") if unknowns == "stream" else ("u", "v", "p")
+        first, last = box["t"]
+        conditions = [f"{name}(x, y, {first!r}) = {name}(x, y, {last!r})" for name in names]
+    return Problem(equations, conditions, box, dict(zip(("l1", "l2"), start, strict=True)))
 
 
 def pressure_error(data: dict[str, Any], state: Solution) -> float:
@@ -224,6 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the places, the noise and the network")
     parser.add_argument("--points", type=int, default=5000, help="places and times with velocities")
     parser.add_argument("--unknowns", choices=("stream", "velocity"), default="stream", help="of the problem")
+    parser.add_argument("--periodic", action="store_true", help="declare the period that the velocities have")
     parser.add_argument("--network", default=NETWORK, help="such as '24x3 tanh'")
     parser.add_argument("--record-only", action="store_true", help="compute and judge the flow, identify nothing")
     parser.add_argument("--verbose", action="store_true", help="print the progress of the identification")
@@ -238,16 +279,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"computed in        {float(data['seconds']):.0f} s")
     if given.record_only:
         return 0
-    columns = sample(data, given.points, given.noise, given.seed).columns(given.unknowns)
+    velocities = sample(data, given.points, given.noise, given.seed)
+    period = shedding_period(velocities) if given.periodic else None
+    if period is not None:
+        print(f"period             {period:.4f}    of the velocities; that of the lift is {1 / strouhal:.4f}")
     fit = pinn.identify(
-        wake_problem(data, given.unknowns), columns, ["l1", "l2"],
+        wake_problem(data, given.unknowns, period), velocities.columns(given.unknowns), ["l1", "l2"],
         budget=given.budget, seed=given.seed, network=given.network, progress=_progress if given.verbose else None,
     )  # fmt: skip
     right = {"l1": 1.0, "l2": float(data["viscosity"])}
     bars = REQUIRED if given.noise == 0 else NOISY
     result: dict[str, Any] = {
         "strouhal": strouhal, "drag": drag, "noise": given.noise, "seed": given.seed, "points": given.points,
-        "unknowns": given.unknowns, "network": str(fit.details["network"]), "status": fit.status.value,
+        "unknowns": given.unknowns, "period": period,
+        "network": str(fit.details["network"]), "status": fit.status.value,
         "seconds": fit.wall_time, "pressure": pressure_error(data, fit.solutions[0]), "noise_found": dict(fit.noise),
         "load": os.getloadavg()[0],
     }  # fmt: skip

@@ -10,7 +10,8 @@ from scipy.optimize import root_scalar
 from scipy.special import j0, j1, y0, y1
 
 from benchmarks.cylinder import RADIUS, CylinderFlow, Resolution, chebyshev, interpolation
-from benchmarks.wake import momentum_residual, record, shedding
+from benchmarks.wake import Sample, momentum_residual, record, sample, shedding, shedding_period, wake_problem
+from sciml.testing import check_problem
 
 SMALL = Resolution(64, 12, 0.01)
 
@@ -166,3 +167,49 @@ def test_frequency_and_drag_of_sines_are_exact():
     assert mean == pytest.approx(1.3, abs=1e-6)
     with pytest.raises(ValueError, match="times in 3; two are needed"):
         shedding(t[:61], lift[:61], drag[:61])
+
+
+BOX = {"x": np.linspace(1, 8, 15), "y": np.linspace(-2, 2, 9), "t": np.linspace(0, 20, 21)}
+
+
+@pytest.mark.parametrize("unknowns", ["stream", "velocity"])
+def test_the_equations_hold_for_a_drifting_taylor_green_vortex(unknowns: str):
+    velocities = {
+        "u": "0.8 + cos(x - 0.8*t)*sin(y)*exp(-0.02*t)",
+        "v": "-sin(x - 0.8*t)*cos(y)*exp(-0.02*t)",
+    }
+    stream = {"psi": "0.8*y - cos(x - 0.8*t)*cos(y)*exp(-0.02*t)"}
+    pressure = {"p": "-(cos(2*x - 1.6*t) + cos(2*y))/4*exp(-0.04*t)"}
+    exact = (stream if unknowns == "stream" else velocities) | pressure
+    problem = wake_problem(BOX, unknowns, start=(1.0, 0.01)).replace(exact=exact)
+    check_problem(problem)
+
+
+def test_a_period_is_declared_and_nothing_else():
+    assert not wake_problem(BOX).conditions
+    problem = wake_problem(BOX, period=6.0)
+    assert problem.domain.interval("t") == (0, 6)
+    assert sorted(problem.periodic) == ["t"]
+
+
+def test_the_period_of_a_travelling_wave_is_found_in_scattered_velocities():
+    rng = np.random.default_rng(1)
+    x, y, t = rng.uniform([1, -2, 0], [8, 2, 20], (2000, 3)).T
+    phase = 1.2 * x - 2 * np.pi / 5.9 * t
+    velocities = Sample(x, y, t, 1 - 0.3 * y * np.sin(phase) * np.exp(-(y**2)), np.cos(phase) / (1 + y**2))
+    assert shedding_period(velocities) == pytest.approx(5.9, rel=1e-3)
+
+
+def test_noise_is_relative_to_each_velocity():
+    rng = np.random.default_rng(2)
+    shape = tuple(len(BOX[name]) for name in "xyt")
+    data = {**BOX, "u": 1 + 0.1 * rng.normal(size=shape), "v": 3 * rng.normal(size=shape)}
+    clean, noisy = (sample(data, 2000, noise, 5) for noise in (0.0, 0.01))
+    assert np.array_equal(clean.x, noisy.x)
+    assert np.std(noisy.u - clean.u) == pytest.approx(0.001, rel=0.1)
+    assert np.std(noisy.v - clean.v) == pytest.approx(0.03, rel=0.1)
+    places = tuple(abs(BOX[n][:, None] - getattr(clean, n)).argmin(0) for n in "xyt")
+    assert np.array_equal(data["u"][places], clean.u)
+    columns = clean.columns("stream")
+    assert np.array_equal(columns["psi_x"], -clean.v)
+    assert np.array_equal(columns["psi_y"], clean.u)
