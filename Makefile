@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: solve test format lint types unit slow table accuracy install-check clean
+.PHONY: solve test format lint types unit slow table accuracy bench install-check clean
 
 solve: $(STAMP)  ## solve Burgers' equation with a network and with a classical method
 	$(BIN)/python -m sciml.solve burgers
@@ -32,6 +32,9 @@ table: $(STAMP)  ## the README's table: every bundled problem through the comman
 accuracy: $(STAMP)  ## seconds to each error, five seeds, beside classical solvers and DeepXDE: hours; resumes
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks.accuracy
+
+bench: $(STAMP)  ## all benchmarks in a small form, ten minutes on two idle cores; resumes
+	$(BIN)/python -m benchmarks
 
 install-check: $(STAMP)  ## a built wheel, an editable install and a checkout each solve a problem in an empty environment
 	PYTHON=$(PYTHON) bash .ci/install
