@@ -192,25 +192,26 @@ def sample(data: dict[str, Any], points: int, noise: float, seed: int) -> Sample
 
 
 def shedding_period(velocities: Sample, guess: float = 6.0) -> float:
-    """Return the period of scattered velocities: that of two harmonics whose amplitudes are polynomials of x and y.
+    """Return the period of scattered velocities: that of three harmonics whose amplitudes are polynomials of x and y.
 
     Parameters
     ----------
     guess : of the period, right within a few per cent.
     """
     places = [2 * (z - z.min()) / np.ptp(z) - 1 for z in (velocities.x, velocities.y)]
-    along, across = (np.polynomial.chebyshev.chebvander(z, degree) for z, degree in zip(places, (9, 7), strict=True))
-    shapes = np.stack([along[:, i] * across[:, j] for i in range(10) for j in range(8) if i / 10 + j / 8 < 1], 1)
+    along, across = (np.polynomial.chebyshev.chebvander(z, degree) for z, degree in zip(places, (15, 9), strict=True))
+    shapes = np.stack([along[:, i] * across[:, j] for i in range(16) for j in range(10) if i / 16 + j / 10 < 1], 1)
 
     def misfit(period: float) -> float:
         angle = 2 * np.pi / period * velocities.t
-        waves = [f(k * angle)[:, None] for k in (1, 2) for f in (np.cos, np.sin)]
+        waves = [f(k * angle)[:, None] for k in (1, 2, 3) for f in (np.cos, np.sin)]
         matrix = np.concatenate([shapes, *(shapes * wave for wave in waves)], 1)
-        target = np.stack([velocities.u, velocities.v], 1)
-        found = np.linalg.lstsq(matrix, target, rcond=1e-10)[0]
-        return float((((matrix @ found - target) ** 2).mean(0) / target.var(0)).sum())
+        basis = np.linalg.qr(matrix)[0]
+        return float(((target - basis @ (basis.T @ target)) ** 2).sum())
 
-    found: Any = minimize_scalar(misfit, bounds=(0.96 * guess, 1.04 * guess), method="bounded")
+    target = np.stack([velocities.u, velocities.v], 1)
+    target /= target.std(0)
+    found: Any = minimize_scalar(misfit, bounds=(0.96 * guess, 1.04 * guess), method="bounded", options={"xatol": 1e-5})
     return float(found.x)
 
 
