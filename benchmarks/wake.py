@@ -66,7 +66,7 @@ STAGES = (
 DURATION, INTERVAL, FORCES = 20.0, 0.1, 0.05
 # Relative errors that are required of l1 and l2: clean and with 1 % noise.
 REQUIRED, NOISY = {"l1": 1e-3, "l2": 1e-2}, {"l1": 2e-3, "l2": 2e-2}
-BUDGET, NETWORK = 300.0, None
+BUDGET, NETWORK = 300.0, "20x4 sin"
 X, Y = np.linspace(1, 8, 71), np.linspace(-2, 2, 41)
 
 
@@ -266,7 +266,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--points", type=int, default=5000, help="places and times with velocities")
     parser.add_argument("--unknowns", choices=("stream", "velocity"), default="stream", help="of the problem")
     parser.add_argument("--periodic", action="store_true", help="declare the period that the velocities have")
-    parser.add_argument("--network", default=NETWORK, help="such as '24x3 tanh'")
+    parser.add_argument("--network", default=NETWORK, help="of the state, WIDTHxDEPTH and activation")
     parser.add_argument("--record-only", action="store_true", help="compute and judge the flow, identify nothing")
     parser.add_argument("--verbose", action="store_true", help="print the progress of the identification")
     parser.add_argument("--json", type=Path, default=Path("runs") / "wake.jsonl", help="a line is appended to it")
