@@ -119,7 +119,9 @@ def conductivity(x: np.ndarray) -> np.ndarray:
     return 0.1 * (1 + 0.5 * np.sin(2 * np.pi * x))
 
 
-HEAT = ["u(x, 0) = sin(pi*x) + 0.5*sin(3*pi*x)", "u(0, t) = 0", "u(1, t) = 0"]
+# The initial value and two of its derivatives vanish at the ends: with a conductivity that is not constant others make
+# a singularity in the corners, which no smooth network follows.
+HEAT = ["u(x, 0) = sin(pi*x)**3 + 0.5*sin(2*pi*x)**3", "u(0, t) = 0", "u(1, t) = 0"]
 HEAT_BOX = {"x": (0, 1), "t": (0, 1)}
 
 
@@ -142,7 +144,9 @@ def heat_number(seed: int) -> Case:
     """Return the case of one diffusivity from 200 temperatures with 1 % noise, the conditions known."""
     rng = np.random.default_rng(seed)
     x, t = rng.uniform(size=HEAT_POINTS), rng.uniform(size=HEAT_POINTS)
-    u = np.exp(-0.1 * np.pi**2 * t) * np.sin(np.pi * x) + 0.5 * np.exp(-0.9 * np.pi**2 * t) * np.sin(3 * np.pi * x)
+    # sin^3 z = (3 sin z - sin 3z) / 4
+    parts = {1: 0.75, 3: -0.25, 2: 0.375, 6: -0.125}
+    u = np.asarray(sum(a * np.exp(-0.1 * (n * np.pi) ** 2 * t) * np.sin(n * np.pi * x) for n, a in parts.items()))
     u = u + 0.01 * u.std() * rng.standard_normal(HEAT_POINTS)
     problem = Problem("u_t = k*u_xx", HEAT, HEAT_BOX, {"k": 0.3})
     return Case(problem, {"x": x, "t": t, "u": u}, ("k",), {"k": 0.1})
