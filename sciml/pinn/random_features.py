@@ -35,6 +35,8 @@ SCALES = (2.0, 4.0, 8.0, 16.0, 32.0)
 SCALES_MANY = (1.0, 2.0, 4.0)
 SLOW = 0.1
 FIRST_COUNT = 150
+# The first loss by which scales can be told apart, and the factor by which doubling the features should reduce it.
+CLEAR, FAST = 1e-3, 1e-2
 # Columns beyond this cost more than training a network does.
 MOST_COLUMNS = 2400
 # Rows of this size below the matrix keep the triangular factor regular where features are dependent to rounding.
@@ -128,6 +130,7 @@ class RandomFeatures:
         """Yield attempts of growing size, each the best over the scales that were tried."""
         outputs = len(self.ansatz.fields)
         count, scales = FIRST_COUNT, SCALES_MANY if self._many else SCALES
+        former = math.inf
         while count * outputs <= MOST_COLUMNS and not out_of_time():
             tried = []
             for scale in scales:
@@ -136,11 +139,15 @@ class RandomFeatures:
                 tried.append(self._solve(count, scale))
             best = min(tried, key=lambda attempt: attempt.evaluation.loss if attempt.evaluation.finite else math.inf)
             yield best
-            # More features carry higher frequencies: the best scale stays or grows.
-            if best.count >= 4 * FIRST_COUNT:
+            # More features carry higher frequencies: the best scale stays or grows. Where few of them leave too much to
+            # choose by, all are tried again; where doubling them gains little, those around.
+            loss = best.evaluation.loss
+            if not self._many and (loss < CLEAR or count >= 4 * FIRST_COUNT):
+                grown = (best.scale, 2 * best.scale) if count < 4 * FIRST_COUNT else (best.scale,)
+                scales = grown if loss < FAST * former else _around(best.scale)
+            elif self._many and count >= 4 * FIRST_COUNT:
                 scales = (best.scale,)
-            elif not self._many:
-                scales = (best.scale, 2 * best.scale)
+            former = loss
             count *= 2
 
     def _solve(self, count: int, scale: float) -> Attempt:
@@ -164,6 +171,10 @@ class RandomFeatures:
         self.steps += steps
         evaluation = objective.evaluation(objective.fresh(count=max(1024, count)))
         return Attempt(Piece(self.ansatz, network), evaluation, count, scale, objective.size)
+
+
+def _around(scale: float) -> tuple[float, ...]:
+    return (scale, scale / 2, 2 * scale)
 
 
 def random_network(ansatz: Ansatz, count: int, scale: float, generator: torch.Generator) -> MLP:
