@@ -30,6 +30,8 @@ from sciml.training import Evaluation
 __all__ = ["Attempt", "RandomFeatures", "least_squares", "random_network"]
 
 SCALES = (2.0, 4.0, 8.0, 16.0, 32.0)
+# On a line a few hundred features resolve much thinner layers.
+SCALES_LINE = (*SCALES, 64.0, 128.0, 256.0, 512.0)
 # In many dimensions, where a feature sees few coordinates or many, and what does not converge is left to training soon:
 # a loss that more than this part of is left after doubling the features.
 SCALES_MANY = (1.0, 2.0, 4.0)
@@ -129,7 +131,8 @@ class RandomFeatures:
     def _attempts(self, out_of_time: Callable[[], bool]) -> Iterator[Attempt]:
         """Yield attempts of growing size, each the best over the scales that were tried."""
         outputs = len(self.ansatz.fields)
-        count, scales = FIRST_COUNT, SCALES_MANY if self._many else SCALES
+        line = self.ansatz.problem.domain.dimension == 1
+        count, scales = FIRST_COUNT, SCALES_MANY if self._many else SCALES_LINE if line else SCALES
         former = math.inf
         while count * outputs <= MOST_COLUMNS and not out_of_time():
             tried = []
