@@ -1,5 +1,4 @@
-"""From a least-squares fit to statements about its unknowns: scales and bounds, standard errors, intervals, directions
-that the data leave open.
+"""From a least-squares fit to statements about its unknowns: standard errors, intervals, directions left open.
 
 The unknown numbers p of an identification are found through unconstrained ones z, p = map(z): an unbounded number is
 scaled, one with a bound on one side is an exponential, one between two bounds a logistic. Intervals are taken in z,
@@ -171,9 +170,7 @@ def estimates(
     return found
 
 
-def open_directions(
-    names: Sequence[str], values: Sequence[float], covariance: np.ndarray
-) -> list[dict[str, float]]:
+def open_directions(names: Sequence[str], values: Sequence[float], covariance: np.ndarray) -> list[dict[str, float]]:
     """Return combinations of unknown numbers that the data do not determine, each as its parts by name.
 
     The covariance [P, P] is that of the numbers themselves; it is looked at relative to their values.

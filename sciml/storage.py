@@ -33,6 +33,7 @@ FILE = Container("solution", 1, "Solution.save", "solve the problem again")
 EVALUATORS: Mapping[str, tuple[str, str]] = {
     "network": ("sciml.pinn.evaluator", "NetworkEvaluator"),
     "flow": ("sciml.pinn.flow", "FlowEvaluator"),
+    "step": ("sciml.pinn.step_evaluator", "StepEvaluator"),
     "collocation": ("sciml.classical.evaluator", "CollocationEvaluator"),
     "fourier": ("sciml.classical.evaluator", "FourierEvaluator"),
     "ordinary": ("sciml.classical.evaluator", "OrdinaryEvaluator"),
