@@ -72,7 +72,8 @@ def plan_for(problem: Problem, network: str | nn.Module | None = None) -> Plan:
     if dimension == 1:
         plan = Plan(10, 3, columns=90, most_columns=400)
     elif dimension == 2:
-        plan = Plan(20, 2, columns=480) if problem.time is None else Plan(12, 5)
+        columns = 480 if len(problem.unknowns) == 1 else Plan.columns
+        plan = Plan(20, 2, columns=columns) if problem.time is None else Plan(12, 5)
     elif dimension == 3:
         plan = Plan(16, 3)
     else:
