@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sciml.pinn.stage_rows import Slopes
+from sciml.training.linearization import accumulate
 
 __all__ = ["NormalEquations"]
 
@@ -40,8 +41,9 @@ class NormalEquations:
         self._cc = coefficients.new_zeros((modes * modes, units * units))
         self._cp = coefficients.new_zeros((units, modes * parameters))
         self._cs = coefficients.new_zeros((modes * units, numbers))
-        total = parameters + numbers
-        self._rest = coefficients.new_zeros((total, total))
+        self._pp = coefficients.new_zeros((parameters, parameters))  # its lower triangle
+        self._ps = coefficients.new_zeros((parameters, numbers))
+        self._ss = coefficients.new_zeros((numbers, numbers))
         self._vector = coefficients.new_zeros(sum(self._counts))
 
     def add(self, slopes: Slopes, units: Tensor, sensitivities: Tensor | None = None) -> None:
@@ -74,31 +76,26 @@ class NormalEquations:
         across = torch.bmm(flat.mT, numbers).view(count, many, modes, s)
         if s:
             self._cs += torch.einsum("neks,enj->kjs", across, phi).flatten(0, 1)
-            self._rest[p:, p:] += torch.einsum("nrs,nrt->st", numbers, numbers)
+            self._ss += torch.einsum("nrs,nrt->st", numbers, numbers)
             self._vector[c + p :] += torch.einsum("nrs,nr->s", numbers, values)
         if p:
             assert sensitivities is not None
-            self._add_trained(gram, gradient, across, phi, sensitivities[list(orders)])
+            self._add_trained(slopes, flat, phi, sensitivities[list(orders)])
 
-    def _add_trained(self, gram: Tensor, gradient: Tensor, across: Tensor, phi: Tensor, moved: Tensor) -> None:
+    def _add_trained(self, slopes: Slopes, flat: Tensor, phi: Tensor, moved: Tensor) -> None:
         """Add what the trained layers take part in; `moved` is [E, N, trained units, P]."""
-        count, many, modes = gram.shape[:3]
+        count, rows, many, modes = slopes.modes.shape
         c, p, s = self._counts
         outer = self._coefficients[:, self._trained]  # [K, trained units]
-        width = outer.shape[1]
-        moved = moved.transpose(0, 1).reshape(count, many * width, p)
-        half = (gram.reshape(-1, modes) @ outer).view(count, many * modes, many * width)
-        full = torch.einsum("neki,kj->neji", half.view(count, many, modes, -1), outer).reshape(count, many * width, -1)
-        both = torch.bmm(half, moved).view(count, many, modes * p)
+        by_units = (slopes.modes @ outer).flatten(2)
+        jacobian = torch.bmm(by_units, moved.transpose(0, 1).reshape(count, -1, p))  # [N, R, P]
+        across = torch.bmm(flat.mT, jacobian).view(count, many, modes * p)
         for a in range(many):
-            self._cp.addmm_(phi[a].T, both[:, a])
-        tall = moved.flatten(0, 1)
-        self._rest[:p, :p] += tall.T @ torch.bmm(full, moved).flatten(0, 1)
-        self._vector[c : c + p] += tall.T @ (gradient @ outer).flatten()
+            self._cp.addmm_(phi[a].T, across[:, a])
+        tall = jacobian.view(count * rows, p)
+        accumulate(self._pp, self._vector[c : c + p], tall, slopes.values.flatten(), 1.0)
         if s:
-            mixed = tall.T @ torch.einsum("neks,kj->nejs", across, outer).reshape(-1, s)
-            self._rest[:p, p:] += mixed
-            self._rest[p:, :p] += mixed.T
+            self._ps += tall.T @ slopes.numbers.view(count * rows, s)
 
     def result(self) -> tuple[Tensor, Tensor]:
         """Return A and g."""
@@ -109,8 +106,11 @@ class NormalEquations:
         matrix[:c, :c] = block.reshape(c, c)
         matrix[:c, c : c + p] = self._cp.view(units, modes, p).transpose(0, 1).reshape(c, p)
         matrix[:c, c + p :] = self._cs
+        matrix[c : c + p, c : c + p] = torch.tril(self._pp) + torch.tril(self._pp, -1).T
+        matrix[c : c + p, c + p :] = self._ps
+        matrix[c + p :, c : c + p] = self._ps.T
+        matrix[c + p :, c + p :] = self._ss
         matrix[c:, :c] = matrix[:c, c:].T
-        matrix[c:, c:] = self._rest
         return matrix, self._vector
 
 
