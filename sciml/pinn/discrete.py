@@ -29,6 +29,7 @@ from sciml.pinn.snapshots import (
     Snapshot,
     declared_initial,
     initial_of,
+    noise_level,
     sampled_state,
     snapshots_of,
     time_of,
@@ -227,7 +228,12 @@ def identify_step(
     step = Step(evolution, ansatz, stages, quantities, measured, scales, False, softened)
     judge = Judge(step, known_noise, tol)
     generator = torch.Generator().manual_seed(seed)
-    search = Search(step, Stopping(tol, budget, began), generator, widths, judge, progress)
+    levels = [
+        (known_noise[m.name] if known_noise else noise_level(m.x.numpy(), m.values.numpy())) / scales[m.name]
+        for m in measured
+    ]
+    noise_part = float(np.mean(np.square(levels)))
+    search = Search(step, Stopping(tol, budget, began), generator, widths, judge, progress, noise_part)
     search.run()
     if search.best is None:
         raise SolveError(
@@ -297,6 +303,7 @@ def _about(search: Search, step: Step, seed: int) -> dict[str, Any]:
     best = search.best.subspace
     return {
         "iterations": search.steps,
+        "starts": search.starts,
         "rounds": search.rounds,
         "stages": step.stages,
         "modes": best.count,

@@ -29,6 +29,14 @@ BOUT = 30
 MOST_BOUTS = 10
 # A loss near the tolerance: better hidden layers make better spaces, but take longer.
 READY = 1e-6, 1e-4
+# Training that is this far from an answer, and of which a bout leaves more than a part, is in a valley that has none:
+# the search begins anew, up to so many times, with unknown numbers within a factor e^SPREAD of the first.
+STUCK = 3e-3
+LEFT = 0.3
+MOST_STARTS = 5
+SPREAD = 1.5
+# What noise leaves of the loss by itself, times this, is near enough to it.
+NEAR_NOISE = 1.5
 # Rounds: coefficients that are affordable, sines that are added, places for each function, modes' growth.
 COLUMNS = 4200
 FEWEST_SINES, MOST_SINES = 40, 100
@@ -70,6 +78,18 @@ class Stopping:
 
 
 @final
+@dataclass(frozen=True)
+class _Start:
+    """Hidden layers that were trained a little."""
+
+    loss: float
+    cascade: Cascade
+    coefficients: Tensor
+    z: Tensor
+    damping: float
+
+
+@final
 @dataclass
 class _Best:
     """The state with the smallest residual."""
@@ -94,6 +114,7 @@ class Search:
     widths : units of the hidden layers.
     judge : for unknown numbers: from the search to (settled, weight of the data); None for a state alone.
     progress : told what happens.
+    noise : mean square of the data's noise over that of the state, as far as it is known before.
     """
 
     def __init__(
@@ -104,6 +125,7 @@ class Search:
         widths: tuple[int, ...] = WIDTHS,
         judge: Callable[[Search], tuple[bool, float]] | None = None,
         progress: Callable[[Mapping[str, Any]], None] | None = None,
+        noise: float = 0.0,
     ) -> None:
         self.step = step
         self.stopping = stopping
@@ -111,9 +133,12 @@ class Search:
         self.judge = judge
         self.progress = progress
         self.candidates = spread(step, generator)
-        self.cascade = Cascade(step.inputs, body_network(step.inputs.count, widths, generator))
+        self.widths = widths
+        self.noise = noise
+        self.cascade = self._fresh()
         self.history: dict[str, list[float]] = {}
         self.steps = 0
+        self.starts = 1
         self.rounds = 0
         self.weight = 1.0
         self.estimate: float | None = None
@@ -128,13 +153,9 @@ class Search:
     def run(self) -> None:
         """Search until the estimate meets the tolerance, the time is up, or nothing helps."""
         count = min(self.step.most_modes, FIRST_MODES)
-        enough = min(max(self.stopping.tol, READY[0]), READY[1])
-        for bout in range(MOST_BOUTS):
-            loss = self._train(count, enough)
-            ready = loss <= enough or bout == MOST_BOUTS - 1 or self.stopping.over(0.4)
-            if not ready:
-                continue
-            assert self._trained is not None
+        enough = max(min(max(self.stopping.tol, READY[0]), READY[1]), NEAR_NOISE * self.noise)
+        bouts = self._begin(count, enough)
+        while self._trained is not None:
             subspace = self._round(Subspace(
                 self.step, self.cascade, torch.eye(self.cascade.base, dtype=torch.float64),
                 self._trained, count, self.candidates,
@@ -142,11 +163,51 @@ class Search:
             if subspace is not None:
                 self._rounds(subspace)
                 break
-            if self.stopping.over():
-                self.status = Status.BUDGET
+            bouts += 1
+            if self.stopping.over() or bouts > MOST_BOUTS:
+                self.status = Status.BUDGET if self.stopping.over() else Status.STAGNATED
                 break
+            self._train(count, enough)
         if self.best is not None:
             self.step.quantities.load(self.best.z)
+
+    def _begin(self, count: int, enough: float) -> int:
+        """Train the hidden layers, from other starts if one leads nowhere, and return the number of bouts."""
+        stuck = max(STUCK, 4 * self.noise)
+        first = self.step.quantities.z.clone()
+        best: _Start | None = None
+        while True:
+            loss, bouts = math.inf, 0
+            while bouts < MOST_BOUTS:
+                bouts += 1
+                former, loss = loss, self._train(count, enough)
+                if loss <= enough or self.stopping.over(0.4) or (loss > stuck and loss > LEFT * former):
+                    break
+            if self._trained is not None and (best is None or loss < best.loss):
+                best = _Start(loss, self.cascade, self._trained, self.step.quantities.z.clone(), self._damping)
+            if loss <= stuck or self.starts >= MOST_STARTS or self.stopping.over(0.4):
+                break
+            self.starts += 1
+            self.cascade, self._trained, self._damping = self._fresh(), None, 1e-2
+            self.step.quantities.load(self._elsewhere(first))
+        if best is not None:
+            self.cascade, self._trained, self._damping = best.cascade, best.coefficients, best.damping
+            self.step.quantities.load(best.z)
+        return bouts
+
+    def _fresh(self) -> Cascade:
+        """A cascade with hidden layers as they are drawn."""
+        return Cascade(self.step.inputs, body_network(self.step.inputs.count, self.widths, self.generator))
+
+    def _elsewhere(self, first: Tensor) -> Tensor:
+        """Unconstrained unknown numbers about the first."""
+        z = first.clone()
+        for i, own in enumerate(self.step.quantities.ranges.values()):
+            shift = SPREAD * (2 * float(torch.rand(1, generator=self.generator, dtype=torch.float64)) - 1)
+            value = own.value(float(first[i]))
+            bounded = own.sides[0] or own.sides[1]
+            z[i] = first[i] + shift if bounded or value == 0 else own.inverse(value * math.exp(shift))
+        return z
 
     def _rounds(self, subspace: Subspace) -> None:
         """Rounds of keeping, adding and solving."""
