@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 from scipy.ndimage import median_filter
+from scipy.stats import poisson
 
 from sciml.sindy.refinement import NOISE_FLOOR
-from sciml.sindy.smoothing import differences, leverages, smooth
+from sciml.sindy.smoothing import difference_noise, differences, leverages, smooth
 
 if TYPE_CHECKING:
     from sciml.sindy.request import Request
@@ -25,6 +26,10 @@ FAR = 1.0
 NOTICED = 0.03
 MOST_GARBAGE = 0.35
 ROUNDS = 6
+# Garbage comes independently: so many neighbours in it must not be less likely than this.
+UNLIKELY = 1e-4
+# Two estimates of the noise that differ by this factor are not the same.
+UNLIKE = 1.5
 # Shorter records do not tell garbage from events.
 LEAST_FOR_GARBAGE = 50
 
@@ -95,6 +100,10 @@ def prepare(request: Request, rejected: np.ndarray | None = None, pieces: np.nda
             noise[i] = 0.01
         else:
             curve = smooth(z[:, i], used[:, i], first, curves, len(parts))
+            robust = difference_noise(z[rows, i], used[rows, i], clock[rows], record.bounds)
+            ratio = max(curve.noise, NOISE_FLOOR) / max(robust, NOISE_FLOOR)
+            if ratio > UNLIKE or ratio < 1 / UNLIKE:
+                curve = smooth(z[:, i], used[:, i], first, curves, len(parts), max(robust, NOISE_FLOOR))
             values[:, i], noise[i] = curve.values, curve.noise
     given = request.noise
     fixed = np.zeros(d, dtype=bool)
@@ -189,7 +198,19 @@ def _garbage(
         if (new == rejected).all():
             break
         rejected = new
-    return rejected if rejected.sum() <= MOST_GARBAGE * used.sum() else np.zeros_like(rejected)
+    wrong = rejected.sum() > MOST_GARBAGE * used.sum() or _clustered(rejected, used, parts)
+    return np.zeros_like(rejected) if wrong else rejected
+
+
+def _clustered(rejected: np.ndarray, used: np.ndarray, parts: list[slice]) -> bool:
+    """Whether the rejected samples stand side by side more often than samples that were spoilt independently.
+
+    Then they are events, such as bursts, for which the smooth curve is too stiff.
+    """
+    own = [rejected[part][used[part]] for part in parts]
+    pairs = sum(int((each[1:] & each[:-1]).sum()) for each in own)
+    rate = float(rejected.sum()) / float(used.sum())
+    return bool(poisson.sf(pairs - 1, rate**2 * float(used.sum())) < UNLIKELY)
 
 
 def _studentised(

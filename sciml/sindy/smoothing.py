@@ -8,18 +8,22 @@ from the likelihood of the data (Whittaker 1923, doi:10.1017/S0013091500077853; 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from scipy.linalg import cholesky_banded, get_lapack_funcs
 
-__all__ = ["Smooth", "differences", "leverages", "smooth"]
+__all__ = ["Smooth", "difference_noise", "differences", "leverages", "smooth"]
 
 (_pbtrs,) = get_lapack_funcs(("pbtrs",), dtype=np.float64)
 
 ORDER = 3
 LEAST_GAP = 0.1
+# Differences of these orders show the noise where most of a record is smooth; so many of them are needed, of times that
+# are even but for this part of a step.
+ORDERS, LEAST_DIFFERENCES, EVEN = range(2, 8), 60, 0.02
 # Half-decades of the penalty in units of the (median) time step.
 PENALTIES = 10.0 ** np.arange(-3.0, 13.01, 0.5)
 
@@ -60,7 +64,39 @@ def differences(times: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.n
     return first, 6.0 / gaps.prod(axis=2) * np.sqrt(length)[:, None]
 
 
-def smooth(values: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.ndarray, records: int) -> Smooth:
+def difference_noise(values: np.ndarray, used: np.ndarray, times: np.ndarray, bounds: np.ndarray) -> float:
+    """Return the standard deviation of the noise by the median of high differences, NaN where there are too few.
+
+    A smooth curve adds little to them, and the median does not see bursts, which mislead a likelihood that takes the
+    curve to be as rough everywhere. Of all orders the least counts: what a curve adds is never negative.
+    """
+    found = []
+    for order in ORDERS:
+        parts = []
+        for a, b in itertools.pairwise(bounds):
+            if b - a <= order:
+                continue
+            own = np.diff(values[a:b], order)
+            gaps = np.diff(times[a:b])
+            step = np.median(gaps)
+            window = np.lib.stride_tricks.sliding_window_view
+            whole = window(used[a:b], order + 1).all(axis=1)
+            even = (np.abs(window(gaps, order) - step) <= EVEN * step).all(axis=1)
+            parts.append(np.abs(own[whole & even]))
+        every = np.concatenate(parts) if parts else np.zeros(0)
+        if len(every) >= LEAST_DIFFERENCES:
+            found.append(1.4826 * float(np.median(every)) / math.sqrt(math.comb(2 * order, order)))
+    return min(found, default=math.nan)
+
+
+def smooth(
+    values: np.ndarray,
+    used: np.ndarray,
+    first: np.ndarray,
+    rows: np.ndarray,
+    records: int,
+    noise: float | None = None,
+) -> Smooth:
     """Smooth one column.
 
     Parameters
@@ -68,7 +104,8 @@ def smooth(values: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.nda
     values : [N], finite where used
     used : bool [N], which samples count
     first, rows : of `differences`
-    records : how many of them there are.
+    records : how many of them there are
+    noise : standard deviation of the samples, estimated if absent.
     """
     count, m = len(values), int(used.sum())
     weights = used.astype(np.float64)
@@ -88,8 +125,10 @@ def smooth(values: np.ndarray, used: np.ndarray, first: np.ndarray, rows: np.nda
         x, _ = _pbtrs(factor, y, lower=1)
         # Both parts by themselves: where the solution is lost in rounding, they show it.
         rough = np.einsum("ma,ma->m", rows, x[window])
-        variance = max(float(weights @ (y - x) ** 2 + penalty * (rough @ rough)) / freedom, 1e-30 * size)
-        score = freedom * np.log(variance) + 2 * np.sum(np.log(factor[0])) - len(first) * np.log(penalty)
+        square = float(weights @ (y - x) ** 2 + penalty * (rough @ rough))
+        variance = max(square / freedom, 1e-30 * size) if noise is None else noise**2
+        fit = freedom * np.log(variance) if noise is None else square / variance
+        score = fit + 2 * np.sum(np.log(factor[0])) - len(first) * np.log(penalty)
         if best is None or score < best[0]:
             best = (float(score), float(penalty), x, variance)
     if best is None:
