@@ -225,6 +225,16 @@ def identified(request: Request, method: str, arguments: Arguments, budget: floa
             return classical.identify(request.problem, data, unknown, progress=show, **common, **_given(options))
         from sciml import pinn
 
+        if arguments.get("stages") is not None:
+            from sciml.pinn.snapshots import snapshots_in
+
+            moments = [time for times in arguments.get("times", []) for time in times]
+            del common["noise_model"]
+            options = {name: arguments.get(name) for name in ("tol", "network", "stages")}
+            snapshots = snapshots_in(data, request.problem, moments or None)
+            return pinn.identify_step(
+                request.problem, snapshots, unknown, seed=request.seed, progress=show, **common, **_given(options)
+            )
         options = {name: arguments.get(name) for name in ("tol", "device", "dtype", "iterations", "network", "start")}
         return pinn.identify(
             request.problem, data, unknown, seed=request.seed, progress=show, **common, **_given(options)

@@ -80,6 +80,17 @@ def _bounds(text: str) -> tuple[str, tuple[str, str]]:
     return name, (low.strip(), high.strip())
 
 
+def _times(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ArgumentError(f"times are numbers, 0.1,0.9, not {text!r}") from None
+
+
+def _is_time(token: str) -> bool:
+    return re.fullmatch(r"-?[\d.]+(?:[eE][+-]?\d+)?(?:,-?[\d.]+(?:[eE][+-]?\d+)?)*", token) is not None
+
+
 def _signature(text: str) -> str:
     if _SIGNATURE.fullmatch(text) is None:
         raise ArgumentError(f"a function is written with its arguments, k(x), not {text!r}")
@@ -112,6 +123,9 @@ NETWORK_OPTIONS = (
            choice("the precision", ("float64", "float32"))),
     Option("iterations", "at most this many iterations of the optimizer", "N", whole("iterations", least=1)),
     Option("network", "size of the network: units x hidden layers (chosen by the problem)", "12x5"),
+    Option("stages", "join data at two times by one implicit Runge-Kutta step of so many stages, up to 500", "N",
+           whole("stages", least=1)),
+    Option("times", "with --stages: which two times of the data", "0.1,0.9", _times, _is_time),
     Option("start", "a former fit of the same problem to go on from", "FIT.safetensors"),
 )  # fmt: skip
 
@@ -142,13 +156,15 @@ HELP = usage(
     (
         "burgers --data points.csv --unknown nu",
         "burgers --data burgers_shock.mat --columns u=usol --unknown nu --set nu=0.1 --no-conditions",
+        "burgers --data burgers_shock.mat --columns u=usol --unknown nu --set nu=0.01 --stages 100 --times 0.1,0.9",
         "lotka_volterra --data pelts.csv --unknown a,b,c,d --noise-model multiplicative --method classical",
         '"u_t = d(k(x)*u_x, x)" --domain x=0:1 t=0:1 --functions "k(x)" --data rod.csv',
     ),
 )
 
 # Options without a meaning for the other method; a seed is accepted, since it changes nothing there either.
-ONLY_NETWORK = ("tol", "device", "dtype", "iterations", "network", "start")
+ONLY_NETWORK = ("tol", "device", "dtype", "iterations", "network", "stages", "times", "start")
+NOT_WITH_STAGES = ("device", "dtype", "iterations", "start")
 ONLY_CLASSICAL = ("rtol",)
 
 
@@ -177,6 +193,14 @@ def _identify(arguments: Arguments, argv: Sequence[str]) -> int:
     for name in ONLY_NETWORK if method == "classical" else ONLY_CLASSICAL:
         if arguments.get(name) is not None:
             raise ArgumentError(f"--{name} has no meaning with --method {method}")
+    stages = arguments.get("stages")
+    for name in ("times",) if stages is None else NOT_WITH_STAGES:
+        if arguments.get(name) is not None:
+            raise ArgumentError(f"--{name} has no meaning {'without' if stages is None else 'with'} --stages")
+    if stages is not None and arguments.get("noise-model") == "multiplicative":
+        raise ArgumentError(
+            "--noise-model multiplicative has no meaning with --stages; the noise of a step is additive"
+        )
     from sciml.identification import failed, identified, requested_identification, result, write_report
     from sciml.report import describe_problem, json_text, results_directory
     from sciml.threads import fitting_threads

@@ -55,6 +55,12 @@ OPTIONS = (
     Option("method", "pinn (a network) or classical (pinn)", "M", choice("the method", ("pinn", "classical"))),
     *PROBLEM_OPTIONS,
     *NETWORK_OPTIONS,
+    Option(
+        "stages",
+        "take one implicit Runge-Kutta step of so many stages, up to 500, from the first time to the last",
+        "N",
+        whole("stages", least=1),
+    ),
     Option("rtol", "tolerance of the classical solver (1e-8)", "R", positive("the tolerance", below=1)),
     Option("out", "directory for the results (runs/NAME)", "DIR"),
     Option("no-compare", "leave out the comparison with the classical solver"),
@@ -74,13 +80,16 @@ HELP = usage(
         "burgers",
         "burgers --set nu=0.02 --budget 10",
         "heat_2d --method classical --json",
+        "allen_cahn --stages 100 --tol 1e-5",
         '"u_t = 0.1*u_xx" "u(x,0) = sin(pi*x)" "u(0,t) = 0" "u(1,t) = 0" --domain x=0:1 t=0:1',
         '"-laplacian(u) = 1" "u(boundary) = 0" --domain x=0:1 y=0:1',
     ),
 )
 
 # Options without a meaning for the classical solver; a seed is accepted, since it changes nothing there either.
-ONLY_NETWORK = ("optimizer", "iterations", "dtype")
+ONLY_NETWORK = ("optimizer", "iterations", "dtype", "stages")
+# Options without a meaning for a step.
+NOT_WITH_STAGES = ("device", "dtype", "optimizer", "iterations")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,6 +118,10 @@ def _solve(arguments: Arguments, argv: Sequence[str]) -> int:
         for name in ONLY_NETWORK:
             if arguments.get(name) is not None:
                 raise ArgumentError(f"--{name} has no meaning with --method classical")
+    if arguments.get("stages") is not None:
+        for name in NOT_WITH_STAGES:
+            if arguments.get(name) is not None:
+                raise ArgumentError(f"--{name} has no meaning with --stages")
     problem = requested_problem(arguments)
     problem.check_forward()
     from sciml.report import Results, describe_problem, failure, json_text, results_directory
@@ -159,7 +172,12 @@ def solution_of(problem: Problem, method: str, arguments: Arguments) -> Solution
             return classical.solve(problem, budget=options.get("budget"), progress=progress, **tolerance)
     from sciml import pinn
 
+    stages = arguments.get("stages")
     with Progress("network") as progress:
+        if stages is not None:
+            return pinn.solve_step(
+                problem, stages=stages, seed=arguments.get("seed", SEED), progress=progress, **options
+            )
         return pinn.solve(problem, seed=arguments.get("seed", SEED), progress=progress, **options)
 
 

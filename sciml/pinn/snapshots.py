@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from sciml.errors import ArgumentError, closest
 from sciml.grids import real_array, values_of
+from sciml.observations import Observations
 from sciml.pinn.ansatz import values_at
 from sciml.pinn.sampled import SampledState, fitted_spline
 from sciml.problem import Problem
 
-__all__ = ["Snapshot", "initial_of", "noise_level", "sampled_state", "snapshot_of", "snapshots_of"]
+__all__ = ["Snapshot", "initial_of", "noise_level", "sampled_state", "snapshot_of", "snapshots_in", "snapshots_of"]
 
 FEWEST = 8
 # Places at which a function, a solution, or a formula that no network meets exactly, is sampled.
@@ -119,6 +120,55 @@ def snapshots_of(data: Any, problem: Problem) -> tuple[Snapshot, Snapshot]:
         raise ArgumentError("snapshots: the two times are equal; they must differ")
     first, second = (snapshot_of(times[t], problem, t, f"snapshots[{t:g}]", complete=False) for t in sorted(times))
     return first, second
+
+
+def snapshots_in(
+    observations: Sequence[Observations], problem: Problem, times: Sequence[float] | None = None
+) -> dict[float, dict[str, np.ndarray]]:
+    """Return what was measured at two times, as `snapshots_of` accepts it.
+
+    Parameters
+    ----------
+    observations : of one experiment.
+    problem : with the names of space and time.
+    times : which of the data's; they need not be given where there are two.
+
+    Raises
+    ------
+    ArgumentError : several experiments, other numbers of times, derivatives, or unknowns at different places.
+    """
+    if problem.time is None or len(problem.space) != 1:
+        raise ArgumentError("two snapshots are of a problem with a time and one space coordinate")
+    if len(observations) != 1:
+        raise ArgumentError(f"a step joins two snapshots of one experiment, got {len(observations)} experiments")
+    (data,) = observations
+    for name in data.values:
+        if name not in problem.unknowns:
+            raise ArgumentError(f"{data.source}: a snapshot is of {', '.join(problem.unknowns)}, not of {name}")
+    where = data.points[:, problem.domain.index(problem.time)]
+    known = np.unique(where)
+    if times is None:
+        if len(known) != 2:
+            raise ArgumentError(f"{data.source} has {len(known)} times; say which two of them a step joins (--times 0.1,0.9)")
+        times = [float(time) for time in known]
+    if len(times) != 2:
+        raise ArgumentError(f"a step joins two times, got {len(times)}")
+    found: dict[float, dict[str, np.ndarray]] = {}
+    for time in times:
+        nearest = float(known[np.argmin(abs(known - time))])
+        if abs(nearest - time) > 1e-9 * max(abs(time), float(np.ptp(known))):
+            raise ArgumentError(
+                f"{data.source} has nothing at {problem.time} = {time:.9g}; the nearest is {nearest:.9g}"
+            )
+        rows = where == nearest
+        columns = {name: column[rows] for name, column in data.values.items() if np.isfinite(column[rows]).any()}
+        if not all(np.isfinite(column).all() for column in columns.values()):
+            raise ArgumentError(
+                f"{data.source}: at {problem.time} = {nearest:.9g} some unknowns are missing at some places; a "
+                "snapshot has each of its unknowns at all of its places"
+            )
+        found[nearest] = {problem.space[0]: data.points[rows, problem.domain.index(problem.space[0])], **columns}
+    return found
 
 
 def time_of(value: Any, what: str) -> float:
