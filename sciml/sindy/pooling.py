@@ -29,7 +29,7 @@ __all__ = ["Model", "Pool", "neighbourhood", "starting_supports"]
 TIGHT, EXACT = 0.03, 1e-12
 FINALISTS = 5
 NEIGHBOURS = 8
-ROUNDS = 3
+ROUNDS = 8
 # A move that the linearised problem puts further behind than this is not worth a fit of its own.
 HOPELESS = 14.0
 

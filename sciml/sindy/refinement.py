@@ -30,6 +30,8 @@ FIRST_ERROR, LAST_ERROR, HOLDS = 0.3, 1e-5, 1e-3
 HALF = 10**0.5
 NOISE_FLOOR = 3e-4
 PROBES = 6
+# Part of the largest variance that counts as nothing.
+ROUNDING = 1e-10
 # Steps for which the model error may stay where it is, above HOLDS.
 PATIENCE = 6
 # After so many of them the noise is estimated anew in spite of it, and may grow by this factor a step where that is
@@ -355,7 +357,12 @@ def criterion(system: System, estimate: Estimate) -> float:
     try:
         volume = Covariance(plain, np.zeros(lin.target.shape)).logdet
     except LinAlgError:
-        return np.inf
+        # Where the sampling is far too coarse for a law, its defects are dependent to rounding. It must still have a
+        # value, for a finer grid of states is laid for the best law there is.
+        try:
+            volume = Covariance(plain, np.full(lin.target.shape, ROUNDING * plain[0].max())).logdet
+        except LinAlgError:
+            return np.inf
     n = system.effective
     penalties = float(system.penalty.ravel()[estimate.support].sum())
     return float(likelihood(estimate.rss, n)) + estimate.logdet - volume + penalties
