@@ -91,6 +91,11 @@ class InverseObjective(Objective):
             for place in others:
                 place.blocks = experiment.fresh(place, count)
 
+    def thin(self, whole: Sequence[Experiment], most: int, generator: torch.Generator) -> None:
+        """Take another random part of the data of `whole`, at most so many of each kind."""
+        for experiment, own in zip(self.experiments, whole, strict=True):
+            experiment.measured = own.with_fewer(most, generator).measured
+
     def fresh(self, generator: torch.Generator | None = None, count: int | None = None) -> dict[str, Tensor]:
         """Return residuals with the equations at `count` fresh points, leaving the training points alone."""
         result: dict[str, Tensor] = {}

@@ -34,15 +34,14 @@ from sciml.training import Evaluation
 __all__ = ["Identified", "identified"]
 
 ROUNDS = 8
-# Rows of the equations a column.
-POINTS = 8
-MOST_POINTS = 24
+# Rows of the equations a column may grow by this.
+MOST_GROWTH = 3
 FRESH = 2048
 LEAST_PART = 1e-3
 # Sizes of functions that differ by less count as equal; none changes by more at once.
 SAME_SIZE, LARGEST_RATIO = 1.2, 10.0
-# Quantities that move less than this part of their standard error, or of themselves, have settled.
-SETTLED = 0.03
+# Quantities that move less than this part of themselves have settled.
+SAME = 1e-9
 
 
 @final
@@ -82,6 +81,9 @@ def identified(
     noise: Mapping[str, float] | None,
     generator: torch.Generator,
     budget: float | None = None,
+    points: int = 8,
+    rounds: int = ROUNDS,
+    settling: float = 0.03,
 ) -> Identified | None:
     """Return the state corrected with `columns` coefficients for each network, or None if that fails.
 
@@ -91,6 +93,9 @@ def identified(
     data : the experiments with all their data.
     noise : standard deviations where they are known.
     budget : seconds after which no further round is begun.
+    points : of the equations for each coefficient, at first.
+    rounds : of Gauss-Newton, each with other points, at most.
+    settling : quantities that move less than this part of their standard error have settled.
     """
     start = time.perf_counter()
     experiments = []
@@ -107,9 +112,10 @@ def identified(
     sizes = _sizes(objective)
     target = InverseObjective(experiments, quantities, dict(sizes), 1.0, objective.multiplicative)
     count = len(target.parameters())
-    rows = POINTS * count // len(experiments)
+    rows = points * count // len(experiments)
+    most_rows = MOST_GROWTH * rows
     settled, covariance, freedom = False, None, float(target.data)
-    for number in range(ROUNDS):
+    for number in range(rounds):
         target.draw(rows)
         target.resample(count=rows)
         theta = target.parameters()
@@ -125,7 +131,7 @@ def identified(
         if not evaluation.finite or part == 0:
             break
         fresh, inside = target.equation_loss(evaluation.terms), target.equation_loss(target.evaluate().terms)
-        if fresh > 4 * inside and rows < MOST_POINTS * count // len(experiments):
+        if fresh > 4 * inside and rows < most_rows:
             rows *= 2
             if budget is None or 3 * (time.perf_counter() - start) < budget:
                 continue
@@ -133,9 +139,9 @@ def identified(
         moved = (choice.theta - theta)[-quantities.count :]
         spread = covariance.diagonal().clamp_min(0).sqrt()
         size = choice.theta[-quantities.count :].abs()
-        settled = number > 0 and part == 1 and bool((moved.abs() <= SETTLED * spread + 1e-9 * size).all())
+        settled = number > 0 and part == 1 and bool((moved.abs() <= settling * spread + SAME * size).all())
         # The last round's covariance belongs to the last sizes.
-        settled = settled and not (number + 1 < ROUNDS and _resized(quantities, covariance))
+        settled = settled and not (number + 1 < rounds and _resized(quantities, covariance))
         late = budget is not None and (time.perf_counter() - start) * (number + 2) / (number + 1) > budget
         if settled or late:
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -23,19 +24,16 @@ __all__ = ["Search"]
 
 # Data weigh ten times what equations do until the noise is known (METHODS: the recipe for inverse problems).
 DATA_WEIGHT = 10.0
-# First the networks follow the data; the equations' terms then have their sizes.
-FOLLOWING_STEPS, FOLLOWING_TIGHTNESS = 15, 10.0
 FRESH = 2048
-# Of more data a random part is enough to train; corrections take all.
-TRAINING_DATA = 4000
-# Mean square of the relative residuals below which a correction is tried.
-READY = 3e-3
 # A correction is tried again when this part of the steps so far has been added.
 PAUSE = 0.5
-FIRST_STEPS = 45
-STRICTEST = 1e-4
+# At the strictest, the residual is as small as it gets where it has not halved in so many redraws of the points.
+PLATEAU = 20
+# Twice the coefficients of a correction take so many times as long.
+DOUBLING = 6.0
+# Points of the equations while they do not count.
+FEW = 16
 SMALL_PRIOR = 1e-3
-AGREED = 0.1
 
 
 @final
@@ -61,13 +59,14 @@ class Search:
         self.history: dict[str, list[float]] = {}
         self._reported = -math.inf
         sigma = {key: size / math.sqrt(DATA_WEIGHT) for key, size in setup.sizes.items()}
-        experiments = [e.with_fewer(TRAINING_DATA, setup.generator) for e in setup.experiments]
+        experiments = [e.with_fewer(setup.course.data, setup.generator) for e in setup.experiments]
         self.objective = InverseObjective(experiments, setup.quantities, sigma, 1.0, setup.multiplicative, SMALL_PRIOR)
         self._optimizer = LevenbergMarquardt()
         count = len(self.objective.parameters()) / len(setup.experiments)
         self._levels = [max(64, int(factor * count)) for factor in setup.plan.levels]
         self._level = 0
         self._resumed = False
+        self._columns = setup.course.columns
         self._changes: list[float] = []
 
     def resume(self, fit: Fit) -> None:
@@ -91,15 +90,11 @@ class Search:
 
     def run(self) -> None:
         """Search until the unknowns come to rest or a limit is met."""
-        objective, plan = self.objective, self.setup.plan
+        objective, plan, course = self.objective, self.setup.plan, self.setup.course
         if not self._resumed:
-            objective.draw(self._levels[0])
-            objective.scale()
-            objective.tightness = FOLLOWING_TIGHTNESS
-            self._train(FOLLOWING_STEPS)
-            objective.scale()
-            objective.tightness = 1.0
+            self._follow()
         record, stale, tried = math.inf, 0, -math.inf
+        least, plateau = math.inf, 0
         while True:
             evaluation = objective.evaluation(objective.fresh(count=FRESH))
             if not evaluation.finite:
@@ -112,14 +107,20 @@ class Search:
                 return
             equations = objective.equation_loss(evaluation.terms)
             self._note(evaluation, "training")
-            ready = self._resumed or (self.steps >= FIRST_STEPS and equations <= READY)
+            plateau, least = (plateau + 1, least) if equations > 0.5 * least else (0, equations)
+            ready = self._resumed or (
+                self.steps >= course.first
+                and (equations <= course.ready or (plateau >= PLATEAU and objective.tightness <= course.strictest))
+            )
             last = self._spent()
-            if last is not None or (ready and self.steps >= tried + PAUSE * max(tried, 0.0)):
-                if self._correct() and self._rested():
+            if last is not None or self._due() or (ready and self.steps >= tried + PAUSE * max(tried, 0.0)):
+                if self._corrected():
                     self.status = Status.CONVERGED
                     return
                 tried = float(self.steps)
                 self._resumed = False
+                if last is None and self._costly():
+                    last = self._spent()
             if last is not None:
                 self.status = last
                 return
@@ -128,11 +129,46 @@ class Search:
             if stale >= 2:
                 # What keeps the loss from falling is noise, or data that pull harder than the equations.
                 self._level, stale = min(self._level + 1, len(self._levels) - 1), 0
-                objective.tightness = max(0.5 * objective.tightness, STRICTEST)
+                objective.tightness = max(course.tightening * objective.tightness, course.strictest)
                 record = math.inf
-            objective.resample(count=self._levels[self._level])
-            self._optimizer.points_changed()
+            self._redraw()
             self._train(plan.periods[self._level])
+
+    def _follow(self) -> None:
+        """Let the networks follow the data alone, or nearly so; the quantities stay what they were."""
+        objective, course = self.objective, self.setup.course
+        start = objective.quantities.parameters()
+        objective.draw(self._levels[0])
+        objective.scale()
+        objective.tightness = course.tightness
+        if not course.redrawn:
+            self._train(course.following)
+        else:
+            objective.draw(FEW)
+            while self.steps < course.following and self._spent() is None:
+                self._train(self.setup.plan.periods[0])
+                missed = objective.misfits()
+                if max(missed[key] / size for key, size in self.setup.sizes.items()) <= course.misfit:
+                    break
+                objective.thin(self.setup.experiments, course.data, self.setup.generator)
+                self._optimizer.points_changed()
+            objective.quantities.load(start)
+            objective.draw(self._levels[0])
+            self._optimizer = LevenbergMarquardt()
+        objective.scale()
+        objective.tightness = 1.0
+
+    def _redraw(self) -> None:
+        course = self.setup.course
+        if course.redrawn:
+            self.objective.thin(self.setup.experiments, course.data, self.setup.generator)
+        self.objective.resample(count=self._levels[self._level])
+        self._optimizer.points_changed()
+
+    def _due(self) -> bool:
+        """Whether the first correction must not wait any longer."""
+        budget, share = self.limits.budget, self.setup.course.share
+        return self.best is None and share < 1 and budget is not None and self.limits.seconds() >= share * budget
 
     def _spent(self) -> Status | None:
         """Which limit is met; some time is left for the last correction."""
@@ -144,6 +180,11 @@ class Search:
             return Status.ITERATIONS
         return None
 
+    def _costly(self) -> bool:
+        """Whether there is no time for another correction."""
+        left = self.limits.left()
+        return self.best is not None and left is not None and self.best.seconds > left
+
     def _train(self, steps: int) -> None:
         for _ in range(steps):
             if self._spent() is not None:
@@ -154,21 +195,47 @@ class Search:
                 self._optimizer.reset()
                 return
 
+    def _corrected(self) -> bool:
+        """Correct the state, with more and more coefficients where there is time; whether the unknowns rest."""
+        course = self.setup.course
+        while self._correct():
+            if self._rested():
+                return True
+            assert self.best is not None
+            left = self.limits.left()
+            if self._columns >= course.most_columns or (left is not None and DOUBLING * self.best.seconds > left):
+                return False
+            self._columns = min(2 * self._columns, course.most_columns)
+        return False
+
     def _correct(self) -> bool:
         """Try a correction; whether it is usable."""
-        columns = self.setup.plan.columns * 2
         if not all(isinstance(e.network, MLP) for e in self.objective.experiments):
             return False
-        former = self.best
+        former, course = self.best, self.setup.course
         found = identified(
-            self.objective, self.setup.experiments, columns, self.noise, self.setup.generator, self.limits.left()
-        )
+            self.objective, self.setup.experiments, self._columns, self.noise, self.setup.generator,
+            self.limits.left(), course.points, course.rounds if self._columns == course.most_columns else course.few,
+            course.settling,
+        )  # fmt: skip
         if found is None:
             return False
-        self.best = found
+        self.best = self._widened(former, found) if course.growing and former is not None else found
         self._note(found.evaluation, "corrected")
         self._changes.append(math.inf if former is None else self._change(former, found))
         return True
+
+    def _widened(self, former: Identified, found: Identified) -> Identified:
+        """Add to the covariance of the numbers what another correction changed of them.
+
+        The equations' residuals at neighbouring points are alike; as an error of the unknowns this shows in what
+        a better state changes, not in the residuals' size.
+        """
+        count = len(self.setup.unknowns.ranges)
+        moved = found.theta[:count] - former.theta[:count]
+        covariance = found.covariance.clone()
+        covariance[:count, :count] += torch.outer(moved, moved)
+        return replace(found, covariance=covariance)
 
     def _rested(self) -> bool:
         return len(self._changes) >= 2 and self._changes[-1] <= 1.0
@@ -179,7 +246,7 @@ class Search:
         for k, own in enumerate(ranges.values()):
             before, now = own.value(float(former.theta[k])), own.value(float(found.theta[k]))
             spread = abs(own.slope(float(found.theta[k]))) * math.sqrt(max(float(found.covariance[k, k]), 0.0))
-            allowed = max(self.limits.tol * abs(now), AGREED * spread)
+            allowed = max(self.limits.tol * abs(now), self.setup.course.agreed * spread)
             worst = max(worst, abs(now - before) / allowed if allowed else 0.0)
         return worst
 

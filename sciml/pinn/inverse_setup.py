@@ -14,10 +14,12 @@ from sciml.network import MLP
 from sciml.observations import Observations
 from sciml.pinn.ansatz import build_ansatz
 from sciml.pinn.collocation import Sampler
+from sciml.pinn.course import Course, identification_plan
 from sciml.pinn.experiment import Experiment, Measured
-from sciml.pinn.plan import Plan, plan_for
+from sciml.pinn.plan import Plan
 from sciml.pinn.quantities import Quantities, UnknownFunction, function_network
 from sciml.pinn.residual import Field
+from sciml.pinn.variation import stretched, wavenumbers
 from sciml.problem import Problem
 from sciml.unknowns import Unknowns
 
@@ -25,6 +27,8 @@ __all__ = ["Setup", "prepared"]
 
 # An unknown function of an unknown is looked for a little beyond the measured values.
 BEYOND = 0.05
+# Fewer values tell little of how fast they vary.
+FEWEST = 100
 
 
 @final
@@ -38,7 +42,7 @@ class Setup:
     unknowns : what is asked for.
     experiments, quantities : with initial networks and values.
     options : the keywords of `build_ansatz` for each experiment.
-    plan : network and schedule.
+    plan, course : network, points and schedule.
     multiplicative : the model of the noise.
     sizes : standard deviation of the data (1 for logarithms) by observed name.
     """
@@ -50,6 +54,7 @@ class Setup:
     quantities: Quantities
     options: tuple[dict[str, Any], ...]
     plan: Plan
+    course: Course
     multiplicative: bool
     sizes: dict[str, float]
     generator: torch.Generator
@@ -67,7 +72,7 @@ def prepared(
 ) -> Setup:
     """Build the experiments."""
     like = torch.zeros(1, dtype=dtype, device=device)
-    plan = plan_for(problems[0], network)
+    plan, course = identification_plan(problems[0], network)
     z = like.new_tensor([r.inverse(problems[0].parameters.get(n, r.center)) for n, r in unknowns.ranges.items()])
     for k, (name, own) in enumerate(unknowns.ranges.items()):
         holder = next((p for p in problems if name in p.parameters), problems[0])
@@ -96,6 +101,8 @@ def prepared(
         sampler = Sampler(problem.domain, generator, dtype, device)
         experiment = Experiment(problem, ansatz, net, sampler, quantities, label)
         experiment.measured = _measured(experiment, own, like)
+        if course.stretched:
+            stretched(net, _varying(experiment, own, multiplicative, generator), generator)
         experiments.append(experiment)
         options.append(keywords)
     sizes: dict[str, list[np.ndarray]] = {}
@@ -105,7 +112,7 @@ def prepared(
     spread = {name: 1.0 if multiplicative else _spread(np.concatenate(parts)) for name, parts in sizes.items()}
     return Setup(
         tuple(problems), tuple(observations), unknowns, tuple(experiments), quantities, tuple(options), plan,
-        multiplicative, spread, generator,
+        course, multiplicative, spread, generator,
     )  # fmt: skip
 
 
@@ -148,6 +155,23 @@ def _measured(experiment: Experiment, own: Observations, like: torch.Tensor) -> 
         block = field.block(points)
         found.append(Measured(partials, terms, names, field, block, values))
     return found
+
+
+def _varying(
+    experiment: Experiment, own: Observations, multiplicative: bool, generator: torch.Generator
+) -> torch.Tensor:
+    """Wavenumbers of the data along the network's inputs; 0 for those that are not coordinates themselves."""
+    box, features = experiment.problem.domain, experiment.ansatz.features
+    found = torch.zeros(box.dimension, dtype=torch.float64)
+    for values in own.values.values():
+        there = np.isfinite(values)
+        if there.sum() >= FEWEST:
+            places = 2 * (own.points[there] - np.asarray(box.lower)) / np.asarray(box.lengths) - 1
+            sizes = np.log(values[there]) if multiplicative else values[there]
+            measured = torch.as_tensor(sizes, dtype=torch.float64)[None]
+            found = torch.maximum(found, wavenumbers(torch.as_tensor(places), measured, generator))
+    parts = [found[i : i + 1] if len(group) == 1 else found.new_zeros(len(group)) for i, group in enumerate(features)]
+    return torch.cat([*parts, found.new_zeros(len(experiment.ansatz.layers))])
 
 
 def _function(
