@@ -296,7 +296,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "strouhal": strouhal, "drag": drag, "noise": given.noise, "seed": given.seed, "points": given.points,
         "unknowns": given.unknowns, "period": period,
         "network": str(fit.details["network"]), "status": fit.status.value,
-        "seconds": fit.wall_time, "processor": processor, "pressure": pressure_error(data, fit.solutions[0]), "noise_found": dict(fit.noise),
+        "seconds": fit.wall_time, "processor": processor,
+        "pressure": pressure_error(data, fit.solutions[0]), "noise_found": dict(fit.noise),
         "load": os.getloadavg()[0],
     }  # fmt: skip
     print(f"\n{given.points} velocities, noise {given.noise:.1%}, seed {given.seed}, {fit.method}")
