@@ -156,7 +156,7 @@ HELP = usage(
     (
         "burgers --data points.csv --unknown nu",
         "burgers --data burgers_shock.mat --columns u=usol --unknown nu --set nu=0.1 --no-conditions",
-        "burgers --data burgers_shock.mat --columns u=usol --unknown nu --set nu=0.01 --stages 100 --times 0.1,0.9",
+        "burgers --data burgers_shock.mat --columns u=usol --unknown nu --stages 100 --times 0.1,0.9",
         "lotka_volterra --data pelts.csv --unknown a,b,c,d --noise-model multiplicative --method classical",
         '"u_t = d(k(x)*u_x, x)" --domain x=0:1 t=0:1 --functions "k(x)" --data rod.csv',
     ),

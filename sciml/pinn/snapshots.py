@@ -149,7 +149,9 @@ def snapshots_in(
     known = np.unique(where)
     if times is None:
         if len(known) != 2:
-            raise ArgumentError(f"{data.source} has {len(known)} times; say which two of them a step joins (--times 0.1,0.9)")
+            raise ArgumentError(
+                f"{data.source} has {len(known)} times; say which two of them a step joins (--times 0.1,0.9)"
+            )
         times = [float(time) for time in known]
     if len(times) != 2:
         raise ArgumentError(f"a step joins two times, got {len(times)}")
