@@ -11,6 +11,7 @@ from scipy.linalg import LinAlgError
 
 from sciml.sindy.defects import Covariance
 from sciml.sindy.refinement import (
+    FIRST_ERROR,
     HOLDS,
     LAST_ERROR,
     Estimate,
@@ -21,7 +22,7 @@ from sciml.sindy.refinement import (
     refine,
     spread_out,
 )
-from sciml.sindy.selection import Factor, likelihood, path
+from sciml.sindy.selection import Factor, likelihood, path, search
 
 __all__ = ["Model", "Pool", "neighbourhood", "starting_supports"]
 
@@ -30,6 +31,10 @@ TIGHT, EXACT = 0.03, 1e-12
 FINALISTS = 5
 NEIGHBOURS = 8
 ROUNDS = 8
+# Pairs of the winner's terms that are left out at once.
+MOST_PAIRS = 150
+# A fit that ends this much further behind than the linearised problem says has not found its states.
+LOST = 20.0
 # A move that the linearised problem puts further behind than this is not worth a fit of its own.
 HOPELESS = 14.0
 
@@ -116,6 +121,7 @@ class Pool:
         self.system, self.x, self.noise, self.report = system, x, noise, report
         self.models: dict[tuple[int, ...], Model | None] = {}
         self.passed: dict[tuple[int, ...], None] = {}
+        self.retried: set[tuple[int, ...]] = set()
 
     @property
     def ranked(self) -> list[Model]:
@@ -165,11 +171,11 @@ class Pool:
             candidates = self._moves(factor, penalty, offered, place)
             if round_ == 0:
                 candidates += self._others(factor, penalty, offered, winner)
-            for gap, key in sorted(candidates)[: NEIGHBOURS + (FINALISTS if round_ == 0 else 0)]:
+            fresh = [(g, k) for g, k in sorted(candidates) if k not in self.models or self._lost(k, g, winner)]
+            for gap, key in fresh[: NEIGHBOURS + (FINALISTS if round_ == 0 else 0)]:
                 if gap > HOPELESS:
                     break
-                if key not in self.models:
-                    self._try(winner, factor, offered, np.array(key, dtype=int))
+                self._try(winner, factor, offered, np.array(key, dtype=int), gap)
             if self.ranked[0].key == winner.key:
                 return
 
@@ -199,7 +205,23 @@ class Pool:
             for flat in np.argsort(changed.ravel())[:NEIGHBOURS]:
                 k, j = np.unravel_index(flat, changed.shape)
                 found.append((float(changed[k, j]), _key(offered, np.append(np.delete(place, k), j))))
-        return [(gap, key) for gap, key in found if np.isfinite(gap) and key not in self.models]
+        found += self._detours(factor, penalty, offered, place, now + float(own.sum()))
+        return [(gap, key) for gap, key in set(found) if np.isfinite(gap)]
+
+    def _detours(
+        self, factor: Factor, penalty: np.ndarray, offered: np.ndarray, place: np.ndarray, value: float
+    ) -> list[tuple[float, tuple[int, ...]]]:
+        """Return the best supports without one or two of the winner's terms: several moves, the first ones uphill."""
+        found: list[tuple[float, tuple[int, ...]]] = []
+        every = list(range(len(place)))
+        without = [[k] for k in every] + [[a, b] for a in every for b in every[:a]][:MOST_PAIRS]
+        for gone in without:
+            allowed = np.ones(len(offered), dtype=bool)
+            allowed[place[gone]] = False
+            other = search(factor, penalty, np.delete(place, gone), allowed)
+            score = float(likelihood(factor.solve(other)[1], factor.n)) + float(penalty[other].sum())
+            found.append((score - value, _key(offered, other)))
+        return found
 
     def _others(
         self, factor: Factor, penalty: np.ndarray, offered: np.ndarray, winner: Model
@@ -215,13 +237,29 @@ class Pool:
                 found.append((float(gap), key))
         return sorted(found)[:FINALISTS]
 
-    def _try(self, winner: Model, factor: Factor, offered: np.ndarray, support: np.ndarray) -> None:
+    def _try(self, winner: Model, factor: Factor, offered: np.ndarray, support: np.ndarray, gap: float) -> None:
         p, d = self.system.shape
         coefficients = np.zeros((p, d))
         coefficients.ravel()[support] = factor.solve(np.searchsorted(offered, support))[0]
         error = min(max(winner.estimate.error, HOLDS), 0.1)
         begin = replace(winner.estimate, coefficients=coefficients, support=support, error=error, visited=())
-        self.settle(begin)
+        key = tuple(int(k) for k in support)
+        model = self.settle(begin)
+        if self._lost(key, gap, winner):
+            # Its states can lie where no fit gets away from: once more from the smoothed ones.
+            self.retried.add(key)
+            del self.models[key]
+            values = coefficients_of(self.system, self.x, support)
+            again = self.settle(Estimate(self.x, values, support, FIRST_ERROR, self.noise))
+            if again is None or (model is not None and model.criterion < again.criterion):
+                self.models[key] = model
+
+    def _lost(self, key: tuple[int, ...], gap: float, winner: Model) -> bool:
+        """Whether a fit ended much further behind the winner than the gap that the linearised problem gives it."""
+        if key in self.retried or key not in self.models:
+            return False
+        model = self.models[key]
+        return model is None or model.criterion > winner.criterion + gap + LOST
 
 
 def _key(offered: np.ndarray, place: np.ndarray) -> tuple[int, ...]:
