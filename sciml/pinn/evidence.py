@@ -4,6 +4,17 @@ Data rows H theta = y + sigma e and equations E theta = f + epsilon e' (their ro
 variances are those of the residuals with the degrees of freedom that are left (restricted maximum likelihood; H. D.
 Patterson, R. Thompson, doi:10.1093/biomet/58.3.545): the data determine tr (H A^-1 H') / sigma^2 numbers with A the
 normal matrix, the equations the others.
+
+What a network cannot follow is no noise: neighbouring points share it, and it does not average out. With rho the least
+residual, the state nearest to the truth costs N (rho / epsilon)^2, and by the inequality of Cauchy and Schwarz this is
+the most by which a quantity may be off, in squared standard errors. Spread over the u numbers that the data determine
+it is
+
+    bias = N (rho / epsilon)^2 / u
+
+of each variance. Looser equations are less biased, and have larger standard errors, little where noise hides what the
+equations forbid, in proportion where data are exact. The tightness therefore bounds the mean square error, variance
+times 1 + bias, and so do the errors that are reported.
 """
 
 from __future__ import annotations
@@ -24,8 +35,10 @@ RIDGE = 1e-12
 LEAST = 1e-12
 # Equations need not be stricter than this, relative to the noise.
 STRICTEST = 1e-4
-# What a network cannot follow is no noise, neighbouring points share it: in the end the equations count less.
-SLACK = 3.0
+# Looser equations are tried in steps of this factor, until the bias is this part of the variance, as long as the bound
+# of the mean square error is not larger by more than this than the least one.
+LOOSER, MOST_LOOSER = 3.0, 6
+NO_BIAS, WORSE = 0.1, 1.25
 PASSES = 8
 CLOSE = 0.1
 
@@ -38,6 +51,7 @@ class Choice:
     Attributes
     ----------
     theta, covariance : all parameters [P], and the covariance of the quantities.
+    bias : by how much of each variance the mean square error may be larger.
     sigma : noise by observed name, in its own unit.
     tightness : relative residual of the equations that counts like one standard deviation of all data.
     freedom : data less what was determined.
@@ -45,6 +59,7 @@ class Choice:
 
     theta: Tensor
     covariance: Tensor
+    bias: float
     sigma: dict[str, float]
     tightness: float
     freedom: float
@@ -147,7 +162,8 @@ class LinearSystem:
         """Return the minimum for these standard deviations."""
         rows = torch.cat([own.triangle / sigma[key] for key, own in self.data.items()])
         right = torch.cat([own.right / sigma[key] for key, own in self.data.items()])
-        size = torch.cat([rows, self.equations.triangle]).norm(dim=0).clamp_min(torch.finfo(rows.dtype).tiny)
+        size = torch.cat([rows, self.equations.triangle]).norm(dim=0)
+        size = torch.where(size > 0, size, torch.ones_like(size))
         rows = rows / size
         before, still = _compressed(
             torch.cat([self.equations.triangle / tightness, self.priors]) / size,
@@ -167,6 +183,11 @@ class LinearSystem:
     def residual(self, theta: Tensor) -> float:
         """Return the root mean square of the equations' relative residuals."""
         return math.sqrt(self.equations.squares(theta) / (self.count * self.terms))
+
+    def determined(self, solved: Solved) -> float:
+        """Return how many of the quantities are not left to their priors."""
+        rows = self.priors[:, -self.quantities :]
+        return self.quantities - float(((rows @ solved.covariance) * rows).sum())
 
     @property
     def count(self) -> int:
@@ -203,10 +224,35 @@ def best_choice(
         now = {**sigma, "": tightness}
         if all(abs(now[key] - former[key]) <= CLOSE * former[key] for key in now):
             break
-    tightness *= SLACK
-    solved = system.solve(sigma, tightness)
+    solved, tightness, bias = _loosened(system, sigma, tightness)
     units = {key: value * sizes[key] for key, value in sigma.items()}
-    return Choice(solved.theta, solved.covariance, units, tightness, freedom)
+    return Choice(solved.theta, solved.covariance, bias, units, tightness, freedom)
+
+
+def _loosened(system: LinearSystem, sigma: Mapping[str, float], tightness: float) -> tuple[Solved, float, float]:
+    """Return the minimum of least mean square error, its tightness and the bias as a part of the variances.
+
+    Parameters
+    ----------
+    tightness : the strictest that is tried.
+    """
+    solved = system.solve(sigma, tightness)
+    residual = system.residual(solved.theta)
+    determined = max(system.determined(solved), 1.0)
+    best, chosen = math.inf, (solved, tightness, 0.0)
+    for number in range(MOST_LOOSER):
+        if number:
+            tightness *= LOOSER
+            solved = system.solve(sigma, tightness)
+        bias = system.count * (residual / tightness) ** 2 / max(solved.used, 1.0)
+        # Mean of the logarithms of what the data determine; what they do not determine has the prior's variance.
+        bound = float(torch.linalg.slogdet(solved.covariance)[1]) / determined + math.log1p(bias)
+        if not bound < best + math.log(WORSE):
+            break
+        best, chosen = min(best, bound), (solved, tightness, bias)
+        if bias <= NO_BIAS:
+            break
+    return chosen
 
 
 def _compressed(matrix: Tensor, vector: Tensor, ridge: float = 0.0) -> tuple[Tensor, Tensor]:

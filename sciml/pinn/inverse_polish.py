@@ -53,7 +53,7 @@ class Identified:
     ----------
     objective : with the networks, the quantities, the noise and the tightness found.
     theta : the quantities [Q].
-    covariance : of the quantities, [Q, Q].
+    covariance : of the quantities with what the equations' residual may add to it, [Q, Q].
     freedom : data less what was determined by them.
     evaluation : losses, of the equations on fresh points.
     equations : mean square of the equations' relative residuals on fresh points.
@@ -114,7 +114,7 @@ def identified(
     count = len(target.parameters())
     rows = points * count // len(experiments)
     most_rows = MOST_GROWTH * rows
-    settled, covariance, freedom = False, None, float(target.data)
+    settled, covariance, freedom, bias = False, None, float(target.data), 0.0
     for number in range(rounds):
         target.draw(rows)
         target.resample(count=rows)
@@ -124,7 +124,7 @@ def identified(
         if system is None:
             return None
         choice = best_choice(system, theta, sizes, noise)
-        covariance, freedom = choice.covariance, choice.freedom
+        covariance, freedom, bias = choice.covariance, choice.freedom, choice.bias
         target.sigma, target.tightness = choice.sigma, choice.tightness
         part = _descended(target, theta, choice.theta)
         evaluation = target.evaluation(target.fresh(count=FRESH))
@@ -141,7 +141,8 @@ def identified(
         size = choice.theta[-quantities.count :].abs()
         settled = number > 0 and part == 1 and bool((moved.abs() <= settling * spread + SAME * size).all())
         # The last round's covariance belongs to the last sizes.
-        settled = settled and not (number + 1 < rounds and _resized(quantities, covariance))
+        resized = part == 1 and number + 1 < rounds and _resized(quantities, covariance)
+        settled = settled and not resized
         late = budget is not None and (time.perf_counter() - start) * (number + 2) / (number + 1) > budget
         if settled or late:
             break
@@ -150,7 +151,7 @@ def identified(
     return Identified(
         target,
         quantities.parameters(),
-        covariance,
+        (1 + bias) * covariance,
         freedom,
         evaluation,
         target.equation_loss(evaluation.terms),
