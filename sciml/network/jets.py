@@ -43,18 +43,19 @@ def record(module: nn.Module, x: Tensor | InputJet, indices: Sequence[Index] | N
         until the parameters change.
     """
     if isinstance(module, Sum) and not isinstance(x, InputJet):
-        outs, tapes, counts = [], [], []
-        for part in module:
+        outs, tapes, counts, slots = [], [], [], []
+        for part, offset in zip(module, module.offsets, strict=True):
             count = sum(p.numel() for p in part.parameters() if p.requires_grad)
             if count:
                 out, tape = record(part, x, indices)
                 tapes.append(tape)
                 counts.append(count)
+                slots.append(slice(offset, offset + part.outputs))
             else:
                 with torch.no_grad():
                     out = jet(part, x, indices)
             outs.append(out)
-        return torch.stack(outs).sum(0), SumTape(tapes, counts)
+        return module.add(outs), SumTape(tapes, counts, slots, module.outputs)
     if not isinstance(module, MLP):
         return record_general(module, _points(x), _given(indices))
     with torch.no_grad():
@@ -76,7 +77,7 @@ def jet(module: nn.Module, x: Tensor | InputJet, indices: Sequence[Index] | None
     torch.Size([2, 5, 1])
     """
     if isinstance(module, Sum) and not isinstance(x, InputJet):
-        return torch.stack([jet(part, x, indices) for part in module]).sum(0)
+        return module.add([jet(part, x, indices) for part in module])
     if not isinstance(module, MLP):
         return jet_general(module, _points(x), _given(indices))
     source = x if isinstance(x, InputJet) else lift(module, x, _given(indices))

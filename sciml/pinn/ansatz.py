@@ -23,6 +23,7 @@ from torch import Tensor
 
 from sciml.notation import Partial, to_numpy, to_text
 from sciml.pinn.layers import kink_layer
+from sciml.pinn.waves import Waves, kink_waves
 from sciml.problem import Condition, Problem
 
 __all__ = [
@@ -76,6 +77,8 @@ class Ansatz:
         there are any, unknowns without a source are not represented.
     equations : the residuals that the loss asks for, by name, where they are not those of the problem.
     corners : places where the formulas are singular; values there are those beside.
+    waves : those of a kink in the initial values that the equations disperse (`sciml.pinn.waves`); only with
+        `carrying` they are a part of u, `scale * sum_w waves_w * N_w` with further outputs N_w of the network.
     compiled : what was compiled from the formulas, kept for the next that needs it.
     """
 
@@ -92,12 +95,25 @@ class Ansatz:
     sources: Mapping[str, Source] = field(default_factory=dict)
     equations: Mapping[str, sympy.Expr] | None = None
     corners: tuple[tuple[float, ...], ...] = ()
+    waves: Waves | None = field(default=None, compare=False)
+    carrying: bool = False
     compiled: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """What the network gives, in the order of its outputs."""
         return tuple(dict.fromkeys(s.field for s in self.sources.values())) or self.problem.unknowns
+
+    @property
+    def outputs(self) -> int:
+        """How many values the network gives."""
+        waves = 0 if self.waves is None or not self.carrying else self.waves.count
+        return len(self.fields) * (1 + waves)
+
+    @cached_property
+    def with_waves(self) -> Ansatz:
+        """The ansatz that carries its waves, if there are any; else itself."""
+        return self if self.waves is None else replace(self, carrying=True)
 
     @property
     def represented(self) -> tuple[str, ...]:
@@ -128,7 +144,8 @@ class Ansatz:
     def describe(self) -> str:
         """Return one line on what is exact and what is not, for messages."""
         text = f"{len(self.hard)} condition(s) exact"
-        return text + (f", {len(self.soft)} in the loss" if self.soft else "")
+        text += f", {len(self.soft)} in the loss" if self.soft else ""
+        return text + (", waves of a kink" if self.waves is not None else "")
 
 
 @dataclass(frozen=True)
@@ -171,11 +188,15 @@ def build_ansatz(
         if not wrong:
             break
         soft |= {condition.name for condition in wrong}
+    waves = _waves(ansatz)
+    if waves is not None:
+        # They pass through all unknowns, and are not zero where some begin at zero.
+        ansatz = _attempt(problem, harmonics, soft | {c.name for c in problem.conditions if c.kind == "initial"})
     for unknown, (mean, size) in (levels or {}).items():
         ansatz = replace(ansatz, scale={**ansatz.scale, unknown: float(size)})
         if ansatz.g[unknown] == 0 and ansatz.d[unknown] == 1:
             ansatz = replace(ansatz, g={**ansatz.g, unknown: sympy.Float(mean, 17)})
-    return ansatz
+    return replace(ansatz, waves=waves)
 
 
 def continued(ansatz: Ansatz, lower: float, upper: float, trace: Trace | None) -> Ansatz | None:
@@ -276,6 +297,15 @@ def _torn(problem: Problem) -> set[str]:
                 if np.max(np.abs(values[0])) > TORN * np.max(np.abs(values[1])):
                     names.add(condition.name)
     return names
+
+
+def _waves(ansatz: Ansatz) -> Waves | None:
+    """The waves of initial values that are asked for in the loss, since their periodic continuation is not smooth."""
+    problem = ansatz.problem
+    data = [datum for c in problem.conditions if (datum := _datum(c, problem)) is not None]
+    initial = {datum.unknown: datum.value for datum in data if datum.coordinate == problem.time and datum.order == 0}
+    torn = any(datum.condition in ansatz.soft for datum in data if datum.coordinate == problem.time)
+    return kink_waves(problem, initial) if torn else None
 
 
 def _periodic_in(condition: Condition, periodic: frozenset[str]) -> bool:

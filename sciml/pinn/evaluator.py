@@ -74,5 +74,7 @@ class NetworkEvaluator(Evaluator):
                 if made is None:
                     raise ValueError("this problem has no time windows")
                 ansatz = made
+            if isinstance(network, Sum) and network.outputs > len(ansatz.fields):
+                ansatz = ansatz.with_waves
             pieces.append(Piece(ansatz, network))
         return cls(pieces, options)

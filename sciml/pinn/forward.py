@@ -123,6 +123,8 @@ def solve(
     # A network of the user's own gives the unknowns themselves.
     stream = stream_function(problem) if exact_conditions and not isinstance(network, nn.Module) else None
     ansatz = build_ansatz(problem, **options) if stream is None else stream.ansatz
+    if ansatz.waves is not None:
+        plan = plan_for(problem, network, waves=True)
     generator = torch.Generator().manual_seed(seed)
     limits = Limits(tol, budget, iterations, start)
     recorder = Recorder(limits, progress)

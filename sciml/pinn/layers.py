@@ -17,7 +17,7 @@ import sympy
 from sciml.notation import Partial
 from sciml.problem import Problem
 
-__all__ = ["kink_layer"]
+__all__ = ["kink_layer", "slope_in"]
 
 # Instead of t the layer takes t + SMALL*T, less its value at t = 0: finite for t = 0, and exact there.
 SMALL = 1e-10
@@ -72,14 +72,15 @@ def _diffusion(problem: Problem, unknown: str, coordinate: str) -> float | None:
     first = Partial(unknown, tuple(int(c == problem.time) for c in names))
     second = Partial(unknown, tuple(2 * int(c == coordinate) for c in names))
     for residual in problem.residuals:
-        slopes = [_slope(problem, residual, partial) for partial in (first, second)]
+        slopes = [slope_in(problem, residual, partial) for partial in (first, second)]
         if all(slope is not None and slope.is_number for slope in slopes) and slopes[0] != 0:
             ratio = float(-slopes[1] / slopes[0])  # type: ignore[operator]
             return ratio if ratio > 0 else None
     return None
 
 
-def _slope(problem: Problem, residual: sympy.Expr, partial: Partial) -> Any:
+def slope_in(problem: Problem, residual: sympy.Expr, partial: Partial) -> Any:
+    """The derivative of a residual by one of its partials, parameters put in."""
     stand_in = sympy.Dummy("p", real=True)
     flat: Any = problem.substituted(residual).xreplace({problem.vocabulary.expression(partial): stand_in})
     return sympy.diff(flat, stand_in)

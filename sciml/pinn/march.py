@@ -29,8 +29,6 @@ __all__ = ["March"]
 
 # States are compared whose mean squared residuals differ by this factor or more: three in the residual.
 LOSS_RATIO = 9.0
-# From here on a correction is tried: before that the linearised equation is not the equation.
-READY_LOSS = 1e-3
 # With less than that it is tried at once.
 EARLY_LOSS = 1e-6
 # Training goes on for so many times the work of the latest correction before the next is tried.
@@ -240,7 +238,7 @@ class March:
             if done or split:
                 return True
             fair = window.rounds >= self.plan.fair_steps
-            ready = self._polishable and evaluation.loss <= (READY_LOSS if fair else EARLY_LOSS)
+            ready = self._polishable and evaluation.loss <= (self.plan.ready if fair else EARLY_LOSS)
             if ready and window.work - tried >= PATIENCE * cost:
                 if correct():
                     return True
@@ -258,7 +256,7 @@ class March:
             return None
         if status in (TrainingStatus.CONVERGED, TrainingStatus.DIVERGED) or not self._polishable:
             return status
-        return TrainingStatus.CONVERGED if window.loss <= READY_LOSS and correct() else status
+        return TrainingStatus.CONVERGED if window.loss <= self.plan.ready and correct() else status
 
     def _halving(self, remaining: float, window: Window, patience: float) -> Halving | None:
         interval = self._interval()

@@ -33,6 +33,7 @@ class Plan:
     fair_steps : a window is not halved for lack of accuracy before so many.
     most_windows : the shortest window is this fraction of the interval.
     columns, most_columns : coefficients of a correction by least squares (`sciml.pinn.polish`), at first and at most.
+    ready : from this loss on a correction is tried; before that the linearised equation is not the equation.
     """
 
     width: int
@@ -49,6 +50,7 @@ class Plan:
     most_windows: int = 128
     columns: int = 240
     most_columns: int = 1200
+    ready: float = 1e-3
 
     @property
     def text(self) -> str:
@@ -56,11 +58,13 @@ class Plan:
         return f"{self.width}x{self.depth} {self.activation}"
 
 
-def plan_for(problem: Problem, network: str | nn.Module | None = None) -> Plan:
+def plan_for(problem: Problem, network: str | nn.Module | None = None, waves: bool = False) -> Plan:
     """Choose a plan by the number of coordinates and the kind of equation.
 
     Parameters
     ----------
+    waves : whether the corrections carry those of a kink (`sciml.pinn.waves`): they need many columns, and a state that
+        lacks little else.
     network : "12x5" (width x hidden layers), optionally with an activation, "12x5 sin"; else the choice is free.
 
     Raises
@@ -83,6 +87,8 @@ def plan_for(problem: Problem, network: str | nn.Module | None = None) -> Plan:
     if order >= 3:
         shape = {"width": 16, "depth": 3} if dimension == 2 and problem.time is not None else {}
         plan = replace(plan, activation="sin", **shape)
+    if waves:
+        plan = replace(plan, width=14, depth=4, columns=960, most_columns=960, ready=3e-6)
     return _parsed(network, plan) if isinstance(network, str) else plan
 
 

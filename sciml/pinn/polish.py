@@ -14,6 +14,7 @@ of its earlier errors.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ from sciml.pinn.piece import Piece
 from sciml.pinn.progress import values_of
 from sciml.pinn.random_features import least_squares, stacked
 from sciml.pinn.residual import Field
+from sciml.pinn.waves import TERMS as WAVE_TERMS
 from sciml.pinn.window import JET_WORK, Window
 from sciml.training import Evaluation
 
@@ -48,6 +50,9 @@ NEWTON_STEPS = 3
 CARRYING_RIDGE = 1e-6
 CARRIED = 1.0
 HELPFUL = 0.7
+# Of waves (`sciml.pinn.waves`): sines of the time and their largest wave number; the part of the sines for each order.
+TIMED, TIMED_SCALE = 16, 6.0
+RIDING = 3
 PAYING = 0.1
 FRESH = 2048
 
@@ -93,8 +98,8 @@ class Polished:
 
     @property
     def correction(self) -> MLP:
-        """The network of the correction alone."""
-        return self.parts[-1]
+        """The network of the correction alone; it carries no waves."""
+        return self.parts[1]
 
     @property
     def parts(self) -> list[MLP]:
@@ -120,15 +125,22 @@ def polished(piece: Piece, like: ForwardObjective, columns: int, generator: torc
     trained = deepcopy(piece.network)
     assert isinstance(trained, MLP)
     trained.requires_grad_(False)
-    wide = wide_layer(piece, max(columns // trained.outputs, 1), generator)
-    result = Piece(piece.ansatz, Sum([trained, wide]))
+    count = max(columns // trained.outputs, 1)
+    parts, offsets = [trained, wide_layer(piece, count, generator)], [0, 0]
+    ansatz = piece.ansatz.with_waves
+    if ansatz.carrying:
+        parts += _multipliers(piece, count, generator)
+        offsets += _offsets(parts[2:], trained.outputs)
+    result = Piece(ansatz, Sum(parts, offsets))
     objective = _objective(result, like)
     columns = len(objective.parameters())
     fresh = _objective(result, like)
     fresh.draw(FRESH)
     before = fresh.evaluate().loss
     best, best_state = fresh.evaluate(), objective.parameters()
-    rows, work = POINTS * columns, 0.0
+    # The waves' columns are many and alike in all equations, which makes the rows.
+    rows = POINTS * columns // (len(ansatz.residuals) if ansatz.carrying else 1)
+    work = 0.0
     for _ in range(NEWTON_STEPS):
         objective.draw(rows)
         objective.resample(count=rows)
@@ -156,6 +168,54 @@ def polished(piece: Piece, like: ForwardObjective, columns: int, generator: torc
                 break
     objective.load(best_state)
     return Polished(result, before, best, columns, objective.size, time.perf_counter() - start, work)
+
+
+def _multipliers(piece: Piece, count: int, generator: torch.Generator) -> list[MLP]:
+    """Networks for what multiplies the waves: of time alone where the waves are not integrated, else sines as wide.
+
+    The leading multiplier cannot depend on the place: every short wave passes every place.
+    """
+    each = len(piece.ansatz.fields) ** 2
+    time = timed_layer(piece, TIMED, each, generator)
+    return [time, *(wide_layer(piece, max(count // RIDING, 1), generator, each) for _ in range(WAVE_TERMS - 1))]
+
+
+def _offsets(parts: Sequence[MLP], start: int) -> list[int]:
+    """Where the outputs of parts lie that follow each other."""
+    return list(itertools.accumulate((part.outputs for part in parts[:-1]), initial=start))
+
+
+def timed_layer(piece: Piece, count: int, outputs: int, generator: torch.Generator) -> MLP:
+    """A network of one hidden layer of `count` random sines of the time alone; its output is zero."""
+    problem, like = piece.ansatz.problem, next(piece.network.parameters())
+    assert problem.time is not None
+    before = sum(len(group) for group in piece.ansatz.features[: problem.domain.index(problem.time)])
+    inputs = len(piece.ansatz.inputs)
+    network = MLP(
+        inputs,
+        outputs,
+        count,
+        1,
+        "sin",
+        lower=[-1.0] * inputs,
+        upper=[1.0] * inputs,
+        generator=generator,
+        dtype=like.dtype,
+        device=like.device,
+    )
+    network.requires_grad_(False)
+    hidden, last = network.layers
+    assert isinstance(hidden, Layer)
+    assert isinstance(last, Layer)
+    weight = TIMED_SCALE * (2 * torch.rand(count, generator=generator, dtype=torch.float64) - 1).to(like)
+    place = (2 * torch.rand(count, generator=generator, dtype=torch.float64) - 1).to(like)
+    hidden.weight.zero_()
+    hidden.weight[:, before] = weight
+    hidden.bias.copy_(-weight * place)
+    last.weight.zero_()
+    last.bias.zero_()
+    last.requires_grad_(True)
+    return network
 
 
 def carried(piece: Piece, window: Window, error: Trace, columns: int, generator: torch.Generator) -> MLP:
@@ -211,7 +271,7 @@ def _objective(piece: Piece, like: ForwardObjective) -> ForwardObjective:
     return objective
 
 
-def wide_layer(piece: Piece, count: int, generator: torch.Generator) -> MLP:
+def wide_layer(piece: Piece, count: int, generator: torch.Generator, outputs: int | None = None) -> MLP:
     """A network whose hidden layers are those of the piece and one more of `count` random sines; its output is zero.
 
     The weights of a unit are uniform and relative to the spread of each hidden unit over the window; its centre is the
@@ -225,6 +285,7 @@ def wide_layer(piece: Piece, count: int, generator: torch.Generator) -> MLP:
     functions = [layer.function for layer in hidden if layer.function is not None]
     widths = [*(len(layer.bias) for layer in hidden), count]
     description = {**old.description(), "activation": [f.name for f in (*functions, Sine())], "widths": widths}
+    description["outputs"] = old.outputs if outputs is None else outputs
     network = MLP.from_description(description, device=like.device)
     state = _features(piece, 1000, generator)
     for new, layer in zip(network.layers, hidden, strict=False):

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from sciml.network import MLP, Sum, Tape, closure, jet, record
 from sciml.notation import Partial, to_torch
 from sciml.pinn.ansatz import Ansatz
+from sciml.pinn.waves import TERMS as WAVE_TERMS
 
 __all__ = ["Block", "Field", "ResidualGroup", "linear", "residual_group"]
 
@@ -36,12 +37,14 @@ class Block:
     inputs : jets of the network's inputs, [C, N, F] derivatives over the closed index set.
     g : [A, N], the part of each partial that the ansatz fixes.
     factors : [A, C, N] Leibniz factors, partial_a = g_a + sum_c factors[a, c] * N_c of the partial's unknown.
+    carried : [A, W, C, N], the same for the multipliers of each of W waves, if the ansatz carries any.
     """
 
     columns: tuple[Tensor, ...]
     inputs: Tensor
     g: Tensor
     factors: Tensor
+    carried: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -51,7 +54,8 @@ class Block:
     def part(self, rows: slice | Tensor) -> Block:
         """Some of the points."""
         columns = tuple(column[rows] for column in self.columns)
-        return Block(columns, self.inputs[:, rows], self.g[:, rows], self.factors[:, :, rows])
+        carried = None if self.carried is None else self.carried[..., rows]
+        return Block(columns, self.inputs[:, rows], self.g[:, rows], self.factors[:, :, rows], carried)
 
 
 @final
@@ -117,12 +121,17 @@ class Field:
         g = [s.factor * derivative(ansatz.g[s.field], s.orders) for s in sources]
         self._g = to_torch(g, symbols, functions)
         self._handed = None if ansatz.trace is None else _Handover(ansatz, self.partials)
+        self._waves = ansatz.waves if ansatz.carrying else None
+        self._outputs_of_fields = len(ansatz.fields)
+        self._carriers: list[tuple[int, int, float, tuple[int, ...]]] = []
         places, expressions = [], []
         for a, (field, total, sign) in enumerate(sources):
             for c, beta in enumerate(self.indices):
                 if all(b <= order for b, order in zip(beta, total, strict=True)):
                     rest = tuple(order - b for b, order in zip(beta, total, strict=True))
                     choose = math.prod(math.comb(order, b) for b, order in zip(beta, total, strict=True))
+                    if self._waves is not None:
+                        self._carriers.append((a, c, sign * choose * ansatz.scale[field], rest))
                     factor = sign * choose * ansatz.scale[field] * derivative(ansatz.d[field], rest)
                     if factor != 0:
                         places.append((a, c))
@@ -141,7 +150,27 @@ class Field:
         for (a, c), value in zip(self._places, self._factors(*columns), strict=True):
             factors[a, c] = value
         # In memory a feature lies together, as the network takes it.
-        return Block(columns, inputs.transpose(0, 1).contiguous().permute(1, 2, 0), g, factors)
+        carried = self._carried(points)
+        return Block(columns, inputs.transpose(0, 1).contiguous().permute(1, 2, 0), g, factors, carried)
+
+    def _carried(self, points: Tensor) -> Tensor | None:
+        """Leibniz factors [A, W, C, N] of the multipliers of the waves."""
+        if self._waves is None:
+            return None
+        orders = sorted({rest for *_, rest in self._carriers})
+        jets = dict(zip(orders, self._waves(orders, points), strict=True))
+        shape = len(self.partials), self._waves.count, len(self.indices), len(points)
+        result = points.new_zeros(shape)
+        for a, c, factor, rest in self._carriers:
+            result[a, :, c] = factor * jets[rest]
+        return result
+
+    def _multipliers(self, output: int) -> list[slice]:
+        """The outputs of the network that multiply the waves in a field, for each order of the expansion."""
+        fields, count = self._outputs_of_fields, 0 if self._waves is None else self._waves.count
+        group = count // WAVE_TERMS
+        starts = [fields + order * fields * group + output * group for order in range(WAVE_TERMS if count else 0)]
+        return [slice(start, start + group) for start in starts]
 
     def network_jet(self, network: nn.Module, block: Block) -> Tensor:
         """Return the network's output jet [C, N, O] at the points of a block, differentiable in its parameters."""
@@ -160,6 +189,10 @@ class Field:
         partials = list(block.g)
         for a, c in self._places:  # few of the factors are not zero
             partials[a] = torch.addcmul(partials[a], block.factors[a, c], outputs[c, :, self.outputs[a]])
+        if block.carried is not None:
+            for a, output in enumerate(self.outputs):
+                multipliers = torch.cat([outputs[:, :, slot] for slot in self._multipliers(output)], 2)
+                partials[a] = partials[a] + torch.einsum("wcn,cnw->n", block.carried[a], multipliers)
         return torch.stack(partials)
 
     def cotangent(self, block: Block, slopes: Tensor, width: int) -> Tensor:
@@ -167,6 +200,10 @@ class Field:
         result = slopes.new_zeros((slopes.shape[0], len(self.indices), block.size, width))
         for a, output in enumerate(self.outputs):
             result[..., output].addcmul_(slopes[:, a, None, :], block.factors[a])
+            if block.carried is not None:
+                slots = self._multipliers(output)
+                for slot, carried in zip(slots, block.carried[a].chunk(len(slots)), strict=True):
+                    result[..., slot].addcmul_(slopes[:, a, None, :, None], carried.permute(1, 2, 0))
         return result
 
 
