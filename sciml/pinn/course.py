@@ -77,6 +77,6 @@ def identification_plan(problem: Problem, network: str | None) -> tuple[Plan, Co
     plan = replace(plan, harmonics=1, levels=(1.0, 1.0, 1.5, 2.0), periods=(5, 5, 5, 5))
     return plan, Course(
         following=60, tightness=1e4, misfit=0.02, tightening=0.3, strictest=0.1, data=2000, redrawn=True, ready=5e-6,
-        share=0.5, points=6, columns=400, most_columns=1600, rounds=4, few=2, settling=0.3, agreed=0.3, growing=True,
+        share=0.5, points=6, columns=400, most_columns=1600, rounds=3, few=2, settling=0.3, agreed=0.3, growing=True,
         stretched=True,
     )  # fmt: skip

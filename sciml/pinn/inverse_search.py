@@ -27,6 +27,10 @@ DATA_WEIGHT = 10.0
 FRESH = 2048
 # A correction is tried again when this part of the steps so far has been added.
 PAUSE = 0.5
+# Where corrections are dear a last one is not worth its time for fewer steps than this multiple of those before.
+MORE = 1.2
+# Errors that fall like the residuals of two corrections in a row are up to this multiple of what the unknowns moved.
+REMAINING = 2.0
 # At the strictest, the residual is as small as it gets where it has not halved in so many redraws of the points.
 PLATEAU = 20
 # Twice the coefficients of a correction take so many times as long.
@@ -113,14 +117,17 @@ class Search:
                 and (equations <= course.ready or (plateau >= PLATEAU and objective.tightness <= course.strictest))
             )
             last = self._spent()
+            if last is not None and course.growing and self.best is not None and self.steps < MORE * tried:
+                self.status = last
+                return
             if last is not None or self._due() or (ready and self.steps >= tried + PAUSE * max(tried, 0.0)):
                 if self._corrected():
                     self.status = Status.CONVERGED
                     return
                 tried = float(self.steps)
                 self._resumed = False
-                if last is None and self._costly():
-                    last = self._spent()
+                if last is None and course.growing and self._costly():
+                    last = Status.BUDGET
             if last is not None:
                 self.status = last
                 return
@@ -229,10 +236,11 @@ class Search:
         """Add to the covariance of the numbers what another correction changed of them.
 
         The equations' residuals at neighbouring points are alike; as an error of the unknowns this shows in what
-        a better state changes, not in the residuals' size.
+        a better state changes, not in the residuals' size. What is left is as large as the change, or larger where
+        the residuals fall by less than a half.
         """
         count = len(self.setup.unknowns.ranges)
-        moved = found.theta[:count] - former.theta[:count]
+        moved = REMAINING * (found.theta[:count] - former.theta[:count])
         covariance = found.covariance.clone()
         covariance[:count, :count] += torch.outer(moved, moved)
         return replace(found, covariance=covariance)
