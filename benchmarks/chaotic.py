@@ -6,6 +6,7 @@ sides are evaluated with SymPy's symbols, and what is no polynomial is left out.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import inspect
 import json
@@ -65,7 +66,8 @@ def available() -> bool:
     return importlib.util.find_spec("dysts") is not None
 
 
-def systems() -> list[System]:
+@functools.cache
+def systems() -> tuple[System, ...]:
     """Return the autonomous polynomial systems of three or four states and a degree up to four, by name."""
     found = importlib.util.find_spec("dysts")
     if found is None or not found.submodule_search_locations:
@@ -74,7 +76,7 @@ def systems() -> list[System]:
     tables = json.loads((folder / "data" / "chaotic_attractors.json").read_text())
     module = _flows(folder / "flows.py")
     made = (_system(name, getattr(module, name, None), table) for name, table in sorted(tables.items()))
-    return [system for system in made if system is not None]
+    return tuple(system for system in made if system is not None)
 
 
 def _flows(path: Path) -> types.ModuleType:

@@ -48,6 +48,7 @@ def compete(
                 supports.insert(0, again.ranked[0].estimate.support)
         pool.explore(supports)
         pool.compare()
+        pool.insist()
         if best is None or _better(pool, best[0]):
             best = (pool, library)
     assert best is not None

@@ -35,6 +35,8 @@ ROUNDS = 8
 MOST_PAIRS = 150
 # A fit that ends this much further behind than the linearised problem says has not found its states.
 LOST = 20.0
+# What must speak for a model error below SMALL_ERROR, in the criterion.
+PROOF, SMALL_ERROR = 10.0, 0.031
 # A move that the linearised problem puts further behind than this is not worth a fit of its own.
 HOPELESS = 14.0
 
@@ -179,11 +181,30 @@ class Pool:
             if self.ranked[0].key == winner.key:
                 return
 
+    def insist(self) -> None:
+        """Give a winner with a small model error the chance to hold: the error must be proven, not only likelier.
+
+        Without it the noise has to explain the residuals. If that costs less than `PROOF`, the law holds.
+        """
+        ranked = self.ranked
+        if not ranked or not HOLDS * 1.001 < ranked[0].estimate.error < SMALL_ERROR:
+            return
+        winner = ranked[0]
+        begin = replace(winner.estimate, error=HOLDS, visited=())
+        end = refine(self.system, begin, select=False, tolerance=TIGHT, most=40, most_error=HOLDS)
+        if end is None:
+            return
+        value = criterion(self.system, end)
+        self.report(f"without a model error the criterion is {value:.1f}, with it {winner.criterion:.1f}")
+        if value < winner.criterion + PROOF:
+            self.models[winner.key] = Model(end, min(value, winner.criterion))
+
     def finish(self) -> None:
         """Fit the winner until nothing moves, so that the answer does not depend on the way to it."""
         if self.ranked:
             winner = self.ranked[0]
-            end = refine(self.system, winner.estimate, select=False, tolerance=EXACT, most=20)
+            most_error = HOLDS if winner.estimate.error <= HOLDS * 1.001 else FIRST_ERROR
+            end = refine(self.system, winner.estimate, select=False, tolerance=EXACT, most=20, most_error=most_error)
             if end is not None and end.converged:
                 self.models[winner.key] = Model(end, winner.criterion)
 

@@ -184,6 +184,7 @@ def refine(
     most: int = 40,
     tolerance: float = 1.0,
     least_error: float = LAST_ERROR,
+    most_error: float = FIRST_ERROR,
     hold: int = 3,
     stop: Callable[[tuple[int, ...], float], bool] | None = None,
 ) -> Estimate | None:
@@ -194,7 +195,7 @@ def refine(
     select : whether the support is searched anew in each step, after `hold` steps
     most : steps
     tolerance : squared length of a step, in standard errors, at which the fit has converged
-    least_error : where the model error stops falling
+    least_error : where the model error stops falling; most_error : above which it must not be
     stop : asked with each new support and model error whether to give up (another start has been there).
 
     Returns
@@ -214,7 +215,7 @@ def refine(
                 return None
             free = since >= STUCK and not (system.fixed_noise is not None and system.fixed_noise.any())
             free = free and bool(np.all(MORE_NOISE * now.noise <= system.most_noise))
-            error, growth, cov = _model_error(lin, now, size, least_error, free)
+            error, growth, cov = _model_error(lin, now, size, (least_error, most_error), free)
         except (LinAlgError, ValueError, FloatingPointError):
             return None
         since = 0 if error < lowest * 0.999 or error <= HOLDS * 1.001 else since + 1
@@ -288,7 +289,7 @@ def _inverse(gram: np.ndarray) -> np.ndarray:
 
 
 def _model_error(
-    lin: Linearisation, now: Estimate, size: np.ndarray, least: float, free: bool
+    lin: Linearisation, now: Estimate, size: np.ndarray, limits: tuple[float, float], free: bool
 ) -> tuple[float, float, Covariance]:
     """Return the most likely model error among the present one and smaller ones, a factor of ten away at most.
 
@@ -301,11 +302,11 @@ def _model_error(
     table = np.column_stack([columns, lin.target.ravel()])
     best: tuple[float, float, float, Covariance] | None = None
     # Never below the least one, but onto it: models are compared at the same model error where they can have it.
-    tried = {max(now.error * step, min(least, now.error)) for step in (HALF, 1.0, 1 / HALF, 0.1)}
+    tried = {max(now.error * step, min(limits[0], now.error)) for step in (HALF, 1.0, 1 / HALF, 0.1)}
     for factor in (1.0, MORE_NOISE) if free else (1.0,):
         band = lin.band if factor == 1.0 else lin.band * factor**2
         for error in sorted(tried, reverse=True):
-            if error > FIRST_ERROR * 1.001:
+            if error > limits[1] * 1.001:
                 continue
             try:
                 cov = Covariance(band, (error * size) ** 2 + lin.doubt)
