@@ -12,9 +12,11 @@ it is
 
     bias = N (rho / epsilon)^2 / u
 
-of each variance. Looser equations are less biased, and have larger standard errors, little where noise hides what the
-equations forbid, in proportion where data are exact. The tightness therefore bounds the mean square error, variance
-times 1 + bias, and so do the errors that are reported.
+of each variance. Much looser equations, whose bias is negligible, give another bound: the distance of their quantities
+and what is uncertain in it (the idea of J. A. Hausman's test, doi:10.2307/1913827). Looser equations are less biased,
+and have larger standard errors, little where noise hides what the equations forbid, in proportion where data are exact.
+The tightness therefore minimises variance times 1 + bias, a bound of the mean square error, which is also what is
+reported as the squared standard error.
 """
 
 from __future__ import annotations
@@ -35,10 +37,8 @@ RIDGE = 1e-12
 LEAST = 1e-12
 # Equations need not be stricter than this, relative to the noise.
 STRICTEST = 1e-4
-# Looser equations are tried in steps of this factor, until the bias is this part of the variance, as long as the bound
-# of the mean square error is not larger by more than this than the least one.
-LOOSER, MOST_LOOSER = 3.0, 6
-NO_BIAS, WORSE = 0.1, 1.25
+# Looser equations are tried in steps of this factor, until the bias is at most this part of the variance.
+LOOSER, MOST_LEVELS, NO_BIAS = 3.0, 7, 0.1
 PASSES = 8
 CLOSE = 0.1
 
@@ -68,12 +68,35 @@ class Choice:
 @final
 @dataclass(frozen=True)
 class Solved:
-    """A minimum: parameters, covariance of the quantities, how many numbers the data determine, misfits by name."""
+    """A minimum.
+
+    Attributes
+    ----------
+    theta, covariance : all parameters [P], and the covariance of the quantities [Q, Q].
+    root : upper triangle R [Q, Q], covariance = (R'R)^-1.
+    used : how many numbers the data determine.
+    misfits : by observed name.
+    """
 
     theta: Tensor
     covariance: Tensor
+    root: Tensor
     used: float
     misfits: dict[str, float]
+
+    @property
+    def spread(self) -> float:
+        """Logarithm of the covariance's determinant."""
+        return -2 * float(self.root.diagonal().abs().log().sum())
+
+    def distance(self, other: Solved) -> float:
+        """Return the squared distance of another minimum's quantities, and by how much their covariance is larger.
+
+        Both in units of this covariance C: d' C^-1 d + tr C^-1 C' - Q.
+        """
+        shift = (self.theta - other.theta)[-len(self.root) :]
+        larger = float(((self.root @ other.covariance) * self.root).sum()) - len(self.root)
+        return float((self.root @ shift).square().sum()) + max(larger, 0.0)
 
 
 @final
@@ -173,12 +196,13 @@ class LinearSystem:
         after, rotated = _compressed(torch.cat([rows, before]), torch.cat([right, still]))
         found = torch.linalg.solve_triangular(after, rotated[:, None], upper=True)[:, 0]
         eye = torch.eye(self.quantities, dtype=size.dtype, device=size.device)
-        corner = torch.linalg.solve_triangular(after[-self.quantities :, -self.quantities :], eye, upper=True)
+        root = after[-self.quantities :, -self.quantities :]
+        corner = torch.linalg.solve_triangular(root, eye, upper=True)
         last = size[-self.quantities :]
         used = float(torch.linalg.solve_triangular(after.T, rows.T, upper=False).square().sum())
         found = found / size
         covariance = corner @ corner.T / last[:, None] / last
-        return Solved(found, covariance, used, {key: own.mean(found) for key, own in self.data.items()})
+        return Solved(found, covariance, root * last, used, {key: own.mean(found) for key, own in self.data.items()})
 
     def residual(self, theta: Tensor) -> float:
         """Return the root mean square of the equations' relative residuals."""
@@ -239,20 +263,19 @@ def _loosened(system: LinearSystem, sigma: Mapping[str, float], tightness: float
     solved = system.solve(sigma, tightness)
     residual = system.residual(solved.theta)
     determined = max(system.determined(solved), 1.0)
-    best, chosen = math.inf, (solved, tightness, 0.0)
-    for number in range(MOST_LOOSER):
-        if number:
-            tightness *= LOOSER
-            solved = system.solve(sigma, tightness)
+    levels: list[tuple[Solved, float, float]] = []
+    while True:
         bias = system.count * (residual / tightness) ** 2 / max(solved.used, 1.0)
-        # Mean of the logarithms of what the data determine; what they do not determine has the prior's variance.
-        bound = float(torch.linalg.slogdet(solved.covariance)[1]) / determined + math.log1p(bias)
-        if not bound < best + math.log(WORSE):
+        levels.append((solved, tightness, bias))
+        if bias <= NO_BIAS or len(levels) == MOST_LEVELS:
             break
-        best, chosen = min(best, bound), (solved, tightness, bias)
-        if bias <= NO_BIAS:
-            break
-    return chosen
+        tightness *= LOOSER
+        solved = system.solve(sigma, tightness)
+    biases = [min(bias, own.distance(solved) / determined) for own, _, bias in levels[:-1]] + [levels[-1][2]]
+    # Mean logarithm of the variances that the data determine; the others are their priors'.
+    bounds = [own.spread / determined + math.log1p(bias) for (own, *_), bias in zip(levels, biases, strict=True)]
+    chosen = bounds.index(min(bounds))
+    return levels[chosen][0], levels[chosen][1], biases[chosen]
 
 
 def _compressed(matrix: Tensor, vector: Tensor, ridge: float = 0.0) -> tuple[Tensor, Tensor]:
