@@ -50,6 +50,11 @@ class System:
     initial: np.ndarray
     period: float
 
+    @property
+    def degree(self) -> int:
+        """Of the highest monomial."""
+        return max(int(rows.sum(axis=1).max()) for rows in self.exponents)
+
     def trajectory(self, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
         """Return times [N] and states [N, d] at a hundred samples a period."""
         times = np.arange(points) * self.period / PER_PERIOD
