@@ -23,10 +23,13 @@ from sciml.solution import Solution
 from sciml.status import Status
 from sciml.unknowns import Unknowns
 
-__all__ = ["Judge", "Uncertainty", "fit_of", "uncertainty_of"]
+__all__ = ["MOST_WEIGHT", "Judge", "Uncertainty", "fit_of", "uncertainty_of"]
 
-# Data count at least so much against the equations: below, the equations are exact for all that the data can say.
-LEAST_WEIGHT = 1e-6
+# How much the data count against the equations. With more, noise is fitted where the equations should say no; with less
+# the equations are exact for all that the data can say. In between it is a part of the ratio of the mean squares, so
+# that the equations become as strict as the state's functions can meet them.
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e-2
+STRICT = 0.05
 STEADY = 3.0
 SURE = 0.1
 
@@ -83,8 +86,9 @@ def uncertainty_of(search: Search, step: Step, given: Mapping[str, float] | None
     last[-numbers:] = torch.eye(numbers, dtype=torch.float64)
     inverse = torch.linalg.solve_triangular(factor, last, upper=False)
     names = len(noise)
-    covariance = squares * best.weight * names / count * (inverse.T @ inverse)
     ratio = best.residual**2 / max(squares, 1e-300)
+    # Where the equations are less exact than that weight supposes, their error is the larger one.
+    covariance = squares * max(best.weight, ratio) * names / count * (inverse.T @ inverse)
     return Uncertainty(covariance.numpy(), noise, freedom, ratio)
 
 
@@ -109,7 +113,7 @@ class Judge:
         """Return whether the search is over, and the weight of the data."""
         assert search.best is not None
         found = uncertainty_of(search, self.step, self.noise)
-        weight = min(max(found.ratio, LEAST_WEIGHT), 1.0)
+        weight = min(max(STRICT * found.ratio, LEAST_WEIGHT), MOST_WEIGHT)
         slopes = np.array(self.step.quantities.slopes)
         values = np.array(list(self.step.quantities.numbers.values()))
         errors = slopes * np.sqrt(np.diagonal(found.covariance))

@@ -115,6 +115,7 @@ class Search:
     judge : for unknown numbers: from the search to (settled, weight of the data); None for a state alone.
     progress : told what happens.
     noise : mean square of the data's noise over that of the state, as far as it is known before.
+    weight : of the data in the first round.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Search:
         judge: Callable[[Search], tuple[bool, float]] | None = None,
         progress: Callable[[Mapping[str, Any]], None] | None = None,
         noise: float = 0.0,
+        weight: float = 1.0,
     ) -> None:
         self.step = step
         self.stopping = stopping
@@ -140,7 +142,7 @@ class Search:
         self.steps = 0
         self.starts = 1
         self.rounds = 0
-        self.weight = 1.0
+        self.weight = weight
         self.estimate: float | None = None
         self.status = Status.STAGNATED
         self.best: _Best | None = None
@@ -236,10 +238,13 @@ class Search:
             residual = self._last_residual
             idle = 0 if residual <= GAIN * former else idle + 1
             now = self._values(found)
+            rho = residual / max(former, 1e-300)
+            estimate = 2 * (min(rho / (1 - rho), 1.0) if rho < 1 else 1.0) * float((now - values).norm() / now.norm())
             if residual <= former or self.judge is not None:
-                rho = residual / former
-                self.estimate = 2 * min(rho / max(1 - rho, 1e-9), 1.0) * float((now - values).norm() / now.norm())
-                values = now
+                self.estimate, values = estimate, now
+            elif self.estimate is None or estimate < self.estimate:
+                # The former state stays, and another that is little worse is as near to it as this.
+                self.estimate = estimate
             if self.judge is None and self.estimate is not None and self.estimate <= self.stopping.tol:
                 self.status = Status.CONVERGED
                 return
@@ -254,9 +259,9 @@ class Search:
         number = max(FEWEST_PLACES, round(PLACES_PER_FUNCTION * wide.size))
         z = self.step.quantities.z.clone()
         for _ in range(2):
-            newton = wide.solve(*wide.places(left.local, number), self.weight)
+            newton = wide.solve(*wide.places(left.local, number), self.weight, self.stopping.over)
             left = wide.residual()
-            if not math.isfinite(left.size) or left.size**2 <= OVERFITTED * max(newton.loss, 1e-30):
+            if left.size**2 <= OVERFITTED * max(newton.loss, 1e-30) or self.stopping.over():
                 break
             number *= 2  # small at the places and not between them
         if not newton.converged or not math.isfinite(left.size):

@@ -14,6 +14,7 @@ Problems, section 4.3.2, doi:10.1007/978-3-642-23899-4).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -37,6 +38,11 @@ DEPENDENT = 1e-8
 LEADING = 8
 RIDGE = 1e-13
 STEPS = 8
+# Where data are fitted, steps of Levenberg and Marquardt: the ridge's factors, and the gain that is too little.
+FITTING_STEPS = 14
+EASED, RAISED = 30.0, 100.0
+MOST_RIDGE = 1e2
+SLOW = 0.03
 LEAST_DAMPING = 1e-3
 # A correction is small if it is so against the residual that cannot be removed, or against the state.
 SETTLED = 0.1
@@ -211,15 +217,30 @@ class Subspace:
         weights = 1 / density[chosen]
         return self.candidates[chosen], weights / weights.sum()
 
-    def solve(self, x: Tensor, weights: Tensor, data_weight: float) -> Newton:
-        """Solve the equations at places x, with conditions and snapshots, for coefficients and unknown numbers."""
+    def solve(self, x: Tensor, weights: Tensor, data_weight: float, over: Callable[[], bool]) -> Newton:
+        """Solve the equations at places x, with conditions and snapshots, for coefficients and unknown numbers.
+
+        Equations alone are solved by damped Newton steps. Where data are fitted the steps are Levenberg's and
+        Marquardt's, which lessen the loss: what neither data nor equations determine, such as what enters at a side
+        without a condition, would be led far away by full steps.
+
+        Parameters
+        ----------
+        x, weights : places [N] of the equations and what their squares count.
+        data_weight : what the data's mean square counts.
+        over : whether the time is; no other step is begun then.
+        """
         modes = self.step.modes(self.count)
         rows: list[Rows] = [self.step.equations(modes, x, weights), *self.step.others(modes, data_weight)]
         functions = [self.functions(one.x, one.order) for one in rows]
         numbers = len(self.step.quantities.z)
         damping, loss, change, converged = 1.0, math.inf, math.inf, False
         matrix = self.coefficients.new_zeros((0, 0))
-        for _ in range(STEPS):
+        fitted = bool(self.step.measured)
+        ridge = RIDGE
+        for number in range(FITTING_STEPS if fitted else STEPS):
+            if number and over():
+                break
             system = NormalEquations(self.coefficients, numbers)
             linear = [
                 one.slopes(phi, self.coefficients, self.step.quantities)
@@ -229,6 +250,16 @@ class Subspace:
                 system.add(slopes, phi)
             loss = system.loss
             matrix, vector = system.result()
+            if fitted:
+                former = loss
+                taken = self._descent(rows, functions, matrix, vector, loss, ridge)
+                if taken is None:
+                    break
+                ridge, loss, change = taken
+                converged = True
+                if former - loss <= SLOW * former:
+                    break
+                continue
             factor = _factor(matrix)
             if factor is None or not math.isfinite(loss):
                 break
@@ -243,6 +274,35 @@ class Subspace:
             if converged and left <= max(SETTLED * math.sqrt(loss), AT_REST * float(self.coefficients.norm())):
                 break
         return Newton(converged, loss, matrix, change)
+
+    def _descent(
+        self, rows: list[Rows], functions: list[Tensor], matrix: Tensor, vector: Tensor, loss: float, ridge: float
+    ) -> tuple[float, float, float] | None:
+        """Take a Levenberg-Marquardt step that lessens the loss.
+
+        Returns the next ridge, the loss there and the size of the step; None if there is none.
+        """
+        quantities = self.step.quantities
+        coefficients, z = self.coefficients, quantities.z.clone()
+        count = coefficients.numel()
+        while math.isfinite(loss) and ridge <= MOST_RIDGE:
+            damped = matrix.clone()
+            damped.diagonal()[:count].add_(ridge)
+            factor, info = torch.linalg.cholesky_ex(damped)
+            if int(info) == 0:
+                step = -torch.cholesky_solve(vector[:, None], factor)[:, 0]
+                self.coefficients = coefficients + step[:count].view_as(coefficients)
+                quantities.load(z + step[count:])
+                after = sum(
+                    float(one.values(phi, self.coefficients, quantities).square().sum())
+                    for one, phi in zip(rows, functions, strict=True)
+                )
+                if after < loss:
+                    return max(ridge / EASED, RIDGE), after, float(step.norm())
+            ridge *= RAISED
+        self.coefficients = coefficients
+        quantities.load(z)
+        return None
 
     def _step(
         self,
