@@ -56,6 +56,10 @@ def identify(
     network cannot avoid. An unknown function is a sum of random sines with normal coefficients, a Gaussian process,
     whose size follows from its evidence.
 
+    From three coordinates on training takes a longer course (`sciml.pinn.course`): thinned data first, a first layer
+    stretched to how fast they vary, corrections with more and more coefficients, whose differences widen the
+    intervals. Such states want minutes; the first correction is tried at half of the budget at the latest.
+
     Parameters
     ----------
     problem : with the unknown numbers among its parameters (their values are the start) and unknown functions declared
