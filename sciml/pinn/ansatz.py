@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import sympy
@@ -23,18 +23,17 @@ from torch import Tensor
 
 from sciml.notation import Partial, to_numpy, to_text
 from sciml.pinn.layers import kink_layer
+from sciml.pinn.sides import Datum, datum_of, exact_number, interpolant, scaled, vanishing_factor
 from sciml.pinn.waves import Waves, kink_waves
 from sciml.problem import Condition, Problem
 
 __all__ = [
     "MANY",
     "Ansatz",
-    "Datum",
     "Source",
     "Trace",
     "build_ansatz",
     "continued",
-    "interpolant",
     "sample",
     "values_at",
 ]
@@ -47,7 +46,6 @@ MANY = 4
 
 # A jump of this part of the values is none.
 TORN = 1e-8
-_XI = sympy.Symbol("xi", real=True)
 
 
 class Source(NamedTuple):
@@ -148,18 +146,6 @@ class Ansatz:
         return text + (", waves of a kink" if self.waves is not None else "")
 
 
-@dataclass(frozen=True)
-class Datum:
-    """One condition `d^order u / d coordinate^order = value` on a whole side of the box."""
-
-    condition: Condition
-    unknown: str
-    coordinate: str
-    end: int  # 0 lower, 1 upper
-    order: int
-    value: sympy.Expr
-
-
 def build_ansatz(
     problem: Problem,
     *,
@@ -231,7 +217,7 @@ def _attempt(
     if window is not None:
         problem = problem.windowed(*window)
     periodic = problem.periodic
-    data = [datum for c in problem.conditions if c.name not in softened if (datum := _datum(c, problem)) is not None]
+    data = [datum for c in problem.conditions if c.name not in softened if (datum := datum_of(c, problem)) is not None]
     if trace is not None:
         zero = sympy.Integer(0)
         data = [replace(datum, value=zero) if datum.coordinate == problem.time else datum for datum in data]
@@ -256,7 +242,7 @@ def _attempt(
             ends = [datum for datum in own if datum.coordinate == coordinate]
             if ends:
                 total += interpolant(problem, coordinate, ends, total)
-                factor *= _factor(problem, coordinate, ends)
+                factor *= vanishing_factor(problem, coordinate, ends)
         for datum in own:
             if datum.coordinate == problem.time and datum.order == 0 and trace is None:
                 for coordinate in sorted(periodic):
@@ -282,14 +268,14 @@ def _torn(problem: Problem) -> set[str]:
     """
     names: set[str] = set()
     for condition in problem.conditions:
-        datum = _datum(condition, problem)
+        datum = datum_of(condition, problem)
         if datum is None or datum.coordinate != problem.time:
             continue
         for coordinate in problem.periodic:
             if datum.order == 0 and kink_layer(problem, datum.unknown, coordinate, datum.value) is not None:
                 continue
             symbol = problem.vocabulary.symbol(coordinate)
-            lower, upper = (_exact_number(end) for end in problem.domain.interval(coordinate))
+            lower, upper = (exact_number(end) for end in problem.domain.interval(coordinate))
             for order in range(problem.order(datum.unknown, coordinate)):
                 derivative = sympy.diff(datum.value, symbol, order)
                 jump = derivative.subs(symbol, lower) - derivative.subs(symbol, upper)
@@ -302,7 +288,7 @@ def _torn(problem: Problem) -> set[str]:
 def _waves(ansatz: Ansatz) -> Waves | None:
     """The waves of initial values that are asked for in the loss, since their periodic continuation is not smooth."""
     problem = ansatz.problem
-    data = [datum for c in problem.conditions if (datum := _datum(c, problem)) is not None]
+    data = [datum for c in problem.conditions if (datum := datum_of(c, problem)) is not None]
     initial = {datum.unknown: datum.value for datum in data if datum.coordinate == problem.time and datum.order == 0}
     torn = any(datum.condition in ansatz.soft for datum in data if datum.coordinate == problem.time)
     return kink_waves(problem, initial) if torn else None
@@ -310,25 +296,6 @@ def _waves(ansatz: Ansatz) -> Waves | None:
 
 def _periodic_in(condition: Condition, periodic: frozenset[str]) -> bool:
     return condition.kind == "periodic" and next(iter(condition.place)) in periodic
-
-
-def _datum(condition: Condition, problem: Problem) -> Datum | None:
-    """Read a condition as data on a side; None where it is something else."""
-    solved = condition.solved(problem.vocabulary)
-    if solved is None or len(condition.place) != 1:
-        return None
-    ((coordinate, value),) = condition.place.items()
-    ends = problem.domain.interval(coordinate)
-    partial, g = solved
-    index = problem.domain.index(coordinate)
-    if value not in ends or any(order for i, order in enumerate(partial.orders) if i != index):
-        return None
-    g = problem.substituted(g)
-    if problem.functions and any(
-        g.has(atom) for atom in g.atoms(sympy.Function) if atom.func.__name__ in problem.functions
-    ):
-        return None  # data without a formula: their derivatives are not at hand
-    return Datum(condition, partial.unknown, coordinate, ends.index(value), partial.orders[index], g)
 
 
 def _orders(data: Sequence[Datum], unknown: str, coordinate: str, end: int) -> frozenset[int]:
@@ -347,19 +314,10 @@ def _attainable(datum: Datum, data: Sequence[Datum], flat: Mapping[tuple[str, in
     return set(range(datum.order + 1)) <= orders
 
 
-def _xi(problem: Problem, coordinate: str) -> sympy.Expr:
-    a, b = problem.domain.interval(coordinate)
-    return (problem.vocabulary.symbol(coordinate) - _exact_number(a)) / _exact_number(b - a)
-
-
-def _exact_number(value: float) -> sympy.Expr:
-    return sympy.Integer(int(value)) if value == int(value) else sympy.Float(value, 17)
-
-
 def _features(
     problem: Problem, coordinate: str, harmonics: int, periodic: bool, flat0: bool, flat1: bool
 ) -> tuple[sympy.Expr, ...]:
-    xi = _xi(problem, coordinate)
+    xi = scaled(problem, coordinate)
     if periodic:
         angles = [2 * sympy.pi * k * xi for k in range(1, harmonics + 1)]
         return tuple(f(angle) for angle in angles for f in (sympy.cos, sympy.sin))
@@ -369,55 +327,6 @@ def _features(
         eta = xi if flat0 else 1 - xi
         return 2 * eta**2 - 1, 2 * eta**3 - 1
     return (2 * xi - 1,)
-
-
-def _functional(polynomial: sympy.Expr, end: int, order: int) -> sympy.Expr:
-    return sympy.diff(polynomial, _XI, order).subs(_XI, end)
-
-
-def _factor(problem: Problem, coordinate: str, ends: Sequence[Datum]) -> sympy.Expr:
-    """The polynomial of lowest degree with the zeros that d needs, largest value 1 on the interval."""
-    needed = [(t.end, t.order) for t in ends]
-    powers = [_XI**k for k in range(len(needed) + 1)]
-    matrix = sympy.Matrix([[_functional(p, end, order) for p in powers] for end, order in needed])
-    kernel = matrix.nullspace()[0]
-    polynomial = sum((c * p for c, p in zip(kernel, powers, strict=True)), sympy.Integer(0))
-    samples = np.polyval([float(c) for c in reversed(list(kernel))], np.linspace(0, 1, 201))
-    largest = samples[np.argmax(np.abs(samples))]
-    scaled: Any = sympy.factor(polynomial / sympy.nsimplify(largest, rational=True))
-    return cast(sympy.Expr, scaled.subs(_XI, _xi(problem, coordinate)))
-
-
-def interpolant(problem: Problem, coordinate: str, ends: Sequence[Datum], so_far: sympy.Expr) -> sympy.Expr:
-    """What must be added to `so_far` so that it meets the data at the ends of one coordinate."""
-    symbol = problem.vocabulary.symbol(coordinate)
-    length = _exact_number(problem.domain.lengths[problem.domain.index(coordinate)])
-    bounds = problem.domain.interval(coordinate)
-    functionals = [(t.end, t.order) for t in ends]
-    powers = _independent_powers(functionals)
-    matrix = sympy.Matrix([[_functional(p, end, order) for p in powers] for end, order in functionals])
-    dual = matrix.inv()
-    result: sympy.Expr = sympy.Integer(0)
-    for k, datum in enumerate(ends):
-        phi = sum((dual[j, k] * powers[j] for j in range(len(powers))), sympy.Integer(0))
-        place = {symbol: _exact_number(bounds[datum.end])}
-        missing = (datum.value - sympy.diff(so_far, symbol, datum.order)).subs(list(place.items()))
-        result += sympy.factor(phi).subs(_XI, _xi(problem, coordinate)) * length**datum.order * missing
-    return result
-
-
-def _independent_powers(functionals: Sequence[tuple[int, int]]) -> list[sympy.Expr]:
-    """The lowest powers of xi on which the functionals are independent (two Neumann ends: xi and xi**2)."""
-    chosen: list[sympy.Expr] = []
-    columns: list[list[sympy.Expr]] = []
-    power = 0
-    while len(chosen) < len(functionals):
-        column = [_functional(_XI**power, end, order) for end, order in functionals]
-        if sympy.Matrix([*columns, column]).rank() > len(columns):
-            columns.append(column)
-            chosen.append(_XI**power)
-        power += 1
-    return chosen
 
 
 def sample(problem: Problem, count: int = 200) -> np.ndarray:
@@ -444,7 +353,7 @@ def _violated(ansatz: Ansatz) -> list[Condition]:
     for condition in ansatz.hard:
         if condition.kind == "periodic":
             continue
-        datum = _datum(condition, problem)
+        datum = datum_of(condition, problem)
         assert datum is not None
         points = sample(problem)
         index = problem.domain.index(datum.coordinate)

@@ -32,7 +32,8 @@ from sympy.integrals.manualintegrate import manualintegrate
 
 from sciml.incompressible import PlaneFlow, constant_slope, recognised_flow
 from sciml.notation import Partial
-from sciml.pinn.ansatz import Ansatz, Datum, Source, interpolant, sample, size_of, values_at
+from sciml.pinn.ansatz import Ansatz, Source, sample, size_of, values_at
+from sciml.pinn.sides import Datum, interpolant
 from sciml.problem import Problem
 
 __all__ = ["PSI", "Stream", "singular_parts", "stream_function"]
