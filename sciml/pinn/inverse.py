@@ -52,9 +52,9 @@ def identify(
     .. math:: \sum_i (u(p_i) - y_i)^2/\sigma^2 + N\,\mathrm{mean}(r^2)/\epsilon^2 + \text{prior of functions},
 
     whose normal matrix gives standard errors, intervals and correlations. The noise :math:`\sigma` is estimated from
-    the misfit where it is not given, one for each observed name; :math:`\epsilon` is the relative residual that the
-    network cannot avoid. An unknown function is a sum of random sines with normal coefficients, a Gaussian process,
-    whose size follows from its evidence.
+    the misfit where it is not given, one for each observed name; :math:`\epsilon` bounds the mean square error that
+    comes of the residual which the network cannot avoid (`sciml.pinn.evidence`). An unknown function is a sum of random
+    sines with normal coefficients, a Gaussian process, whose size follows from its evidence.
 
     From three coordinates on training takes a longer course (`sciml.pinn.course`): thinned data first, a first layer
     stretched to how fast they vary, corrections with more and more coefficients, whose differences widen the

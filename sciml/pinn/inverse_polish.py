@@ -5,9 +5,10 @@ The hidden layers of each state network are kept and a wide layer of random sine
 
     sum (state - data)^2 / sigma^2 + N mean(residual^2) / epsilon^2 + prior
 
-by Gauss-Newton. The problem is nearly linear, so its normal matrix gives the covariance. sigma and epsilon, the noise
-and the residual that the networks cannot avoid, maximise the evidence (D. J. C. MacKay, doi:10.1162/neco.1992.4.3.415)
-of the linearised problem, in which the equations are a prior of the coefficients.
+by Gauss-Newton. The problem is nearly linear, so its normal matrix gives the covariance. sigma is the likeliest noise;
+epsilon balances what looser equations leave open against the residual that the networks cannot avoid
+(`sciml.pinn.evidence`). Sizes of functions are those of largest evidence (D. J. C. MacKay,
+doi:10.1162/neco.1992.4.3.415).
 """
 
 from __future__ import annotations
@@ -140,11 +141,10 @@ def identified(
         spread = covariance.diagonal().clamp_min(0).sqrt()
         size = choice.theta[-quantities.count :].abs()
         settled = number > 0 and part == 1 and bool((moved.abs() <= settling * spread + SAME * size).all())
-        # The last round's covariance belongs to the last sizes.
-        resized = part == 1 and number + 1 < rounds and _resized(quantities, covariance)
-        settled = settled and not resized
         late = budget is not None and (time.perf_counter() - start) * (number + 2) / (number + 1) > budget
-        if settled or late:
+        # The last round's covariance belongs to the last sizes.
+        resized = part == 1 and not late and number + 1 < rounds and _resized(quantities, covariance)
+        if late or (settled and not resized):
             break
     evaluation = target.evaluation(target.fresh(count=FRESH))
     assert covariance is not None
