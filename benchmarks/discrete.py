@@ -1,6 +1,6 @@
 """One Runge-Kutta step of hundreds of stages by a network: errors of the state, and unknown numbers from two snapshots.
 
-    python -m benchmarks.discrete [--only NAME ...] [--draws N] [--threads N] [--fresh] [--table]
+    python -m benchmarks.discrete [--only NAME ...] [--draws N] [--budget S] [--threads N] [--fresh] [--table]
 
 The problems are those of section 4 of M. Raissi et al. (doi:10.1016/j.jcp.2018.10.045). Forward, a step of 0.8 starts
 from scattered values at t = 0.1, and its end is compared with the exact solution of Burgers' equation and with the
@@ -33,6 +33,7 @@ DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 OUT = Path("runs") / "benchmarks" / "discrete.jsonl"
 START, STOP = 0.1, 0.9
 SEEDS = 3
+BUDGET = 300.0
 
 State = Callable[[np.ndarray, float], np.ndarray]
 
@@ -45,12 +46,12 @@ class Row:
     Attributes
     ----------
     name : of the row.
-    run : from a seed to errors by name, in per cent, and what else is known.
+    run : from a seed and seconds to errors by name, in per cent, and what else is known.
     published : their errors, in per cent.
     """
 
     name: str
-    run: Callable[[int], dict[str, Any]]
+    run: Callable[[int, float], dict[str, Any]]
     published: str
 
 
@@ -76,11 +77,11 @@ def burgers() -> tuple[Problem, State, np.ndarray]:
 
 
 def forward(
-    make: Callable[[], tuple[Problem, State, np.ndarray]], points: int, stages: int, tol: float, budget: float
-) -> Callable[[int], dict[str, Any]]:
+    make: Callable[[], tuple[Problem, State, np.ndarray]], points: int, stages: int, tol: float
+) -> Callable[[int, float], dict[str, Any]]:
     """Return a run of one step from scattered values."""
 
-    def run(seed: int) -> dict[str, Any]:
+    def run(seed: int, budget: float) -> dict[str, Any]:
         problem, exact, grid = make()
         rng = np.random.default_rng(seed)
         x = np.sort(rng.choice(grid, points, replace=False))
@@ -113,11 +114,10 @@ def inverse(
     start: tuple[float, float],
     stages: int,
     noise: float,
-    budget: float,
-) -> Callable[[int], dict[str, Any]]:
+) -> Callable[[int, float], dict[str, Any]]:
     """Return an identification from snapshots of 199 and 201 places."""
 
-    def run(seed: int) -> dict[str, Any]:
+    def run(seed: int, budget: float) -> dict[str, Any]:
         from scipy.io import loadmat
 
         found = loadmat(DATA / file[0])
@@ -163,21 +163,21 @@ _BURGERS_FILE = "raissi_burgers.mat", "x", "t", "usol"
 _KDV_FILE = "raissi_kdv.mat", "x", "tt", "uu"
 
 ROWS: tuple[Row, ...] = (
-    Row("Allen-Cahn, q = 100", forward(allen_cahn, 200, 100, 1e-5, 300), "0.7"),
-    Row("Burgers, q = 500", forward(burgers, 250, 500, 1e-6, 300), "0.08"),
+    Row("Allen-Cahn, q = 100", forward(allen_cahn, 200, 100, 1e-5), "0.7"),
+    Row("Burgers, q = 500", forward(burgers, 250, 500, 1e-6), "0.08"),
     Row(
         "Burgers, two snapshots, clean",
-        inverse(BURGERS, _BURGERS_FILE, (0.1, 0.9), (0.0, 0.01), 500, 0.0, 300),
+        inverse(BURGERS, _BURGERS_FILE, (0.1, 0.9), (0.0, 0.01), 500, 0.0),
         "0.05, 0.31",
     ),
     Row(
         "Burgers, two snapshots, 1 % noise",
-        inverse(BURGERS, _BURGERS_FILE, (0.1, 0.9), (0.0, 0.01), 500, 0.01, 300),
+        inverse(BURGERS, _BURGERS_FILE, (0.1, 0.9), (0.0, 0.01), 500, 0.01),
         "",
     ),
-    Row("KdV, two snapshots, clean", inverse(KDV, _KDV_FILE, (0.2, 0.8), (0.5, 0.005), 50, 0.0, 300), "0.05, 0.008"),
-    Row("KdV, two snapshots, 1 % noise", inverse(KDV, _KDV_FILE, (0.2, 0.8), (0.5, 0.005), 50, 0.01, 300), ""),
-    Row("KdV, two snapshots, clean, far", inverse(KDV, _KDV_FILE, (0.2, 0.8), (0.0, 0.0075), 50, 0.0, 300), ""),
+    Row("KdV, two snapshots, clean", inverse(KDV, _KDV_FILE, (0.2, 0.8), (0.5, 0.005), 50, 0.0), "0.05, 0.008"),
+    Row("KdV, two snapshots, 1 % noise", inverse(KDV, _KDV_FILE, (0.2, 0.8), (0.5, 0.005), 50, 0.01), ""),
+    Row("KdV, two snapshots, clean, far", inverse(KDV, _KDV_FILE, (0.2, 0.8), (0.0, 0.0075), 50, 0.0), ""),
 )
 
 
@@ -217,6 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.discrete", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="rows by name or by its beginning")
     parser.add_argument("--draws", type=int, default=SEEDS, help=f"seeds of every row ({SEEDS})")
+    parser.add_argument("--budget", type=float, default=BUDGET, help=f"seconds of each run ({BUDGET:g})")
     parser.add_argument("--threads", type=int, default=2, help="threads (2)")
     parser.add_argument("--fresh", action="store_true", help="forget former measurements of these rows")
     parser.add_argument("--table", action="store_true", help="measure nothing, print the table")
@@ -239,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for seed in range(options.draws):
                 if (row.name, seed) in there:
                     continue
-                record = {**row.run(seed), "name": row.name, "seed": seed}
+                record = {**row.run(seed, options.budget), "name": row.name, "seed": seed}
                 with options.out.open("a") as file:
                     file.write(json.dumps(record) + "\n")
                 shown = "  ".join(f"{n} {value:.1e} %" for n, value in record["errors"].items())

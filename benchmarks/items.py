@@ -136,6 +136,16 @@ ITEMS: tuple[Item, ...] = (
         resumes=True,
     ),
     Item(
+        "discrete",
+        "one Runge-Kutta step of hundreds of stages, forward and from two snapshots",
+        "discrete",
+        None,
+        (),
+        (r"^\|",),
+        (0, 25),
+        resumes=True,
+    ),
+    Item(
         "wake",
         "the Navier-Stokes equations and the pressure behind a cylinder from velocities",
         "wake",

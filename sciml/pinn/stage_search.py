@@ -40,6 +40,7 @@ NEAR_NOISE = 1.5
 # Rounds: coefficients that are affordable, sines that are added, places for each function, modes' growth.
 COLUMNS = 4200
 FEWEST_SINES, MOST_SINES = 40, 100
+MOSTLY, LATE_SINES = 0.5, 12
 PLACES_PER_FUNCTION, FEWEST_PLACES = 3.2, 200
 # Modes of time are added where more than this part of the residual is one that they could meet.
 GROWTH, LATE, SMALL = 1.7, 0.1, 0.1
@@ -231,7 +232,7 @@ class Search:
             former = self.best.residual
             start = self.best.subspace
             self.step.quantities.load(self.best.z)
-            found = self._round(start.with_modes(self._wanted(start, self.best.late)), former)
+            found = self._round(start.with_modes(self._wanted(start, self.best.late)), former, self.best.late)
             if found is None:
                 idle += 1
                 continue
@@ -249,11 +250,14 @@ class Search:
                 self.status = Status.CONVERGED
                 return
 
-    def _round(self, start: Subspace, residual: float | None) -> Subspace | None:
-        """Widen a state's space and solve; None where Newton's method fails."""
+    def _round(self, start: Subspace, residual: float | None, late: float = 0.0) -> Subspace | None:
+        """Widen a state's space and solve; None where Newton's method fails.
+
+        Where most of the residual was in modes of time that the state had not, `late`, few functions of x are added.
+        """
         self.rounds += 1
         affordable = COLUMNS // len(start.coefficients) - (20 if residual is None else 24)
-        sines = max(FEWEST_SINES, min(MOST_SINES, affordable))
+        sines = LATE_SINES if late > MOSTLY else max(FEWEST_SINES, min(MOST_SINES, affordable))
         wide = start.widened(sines, residual, self.generator)
         left = wide.residual()
         number = max(FEWEST_PLACES, round(PLACES_PER_FUNCTION * wide.size))
