@@ -1,7 +1,8 @@
 """The polynomial systems of `dysts` (Gilpin 2021, doi:10.48550/arXiv.2110.05266), read from its own files.
 
-`dysts` is no dependency: `pip install --no-deps dysts` is enough, since only two of its files are read. The right-hand
-sides are evaluated with SymPy's symbols, and what is no polynomial is left out.
+`dysts` is no dependency: `pip install --no-deps dysts` is enough, since only two of its files are read; what it
+requires (gluonts, and with it pandas below 3) contradicts constraints.txt. The right-hand sides are evaluated with
+SymPy's symbols, and what is no polynomial is left out.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@
 Every draw appends one JSON line to runs/benchmarks/discovery.jsonl; what is there already is not run again, so an
 interrupted command resumes. Draws 0-49 (seeds) and the first half of the systems of dysts by name were used while
 developing; draws from 50 on and the second half were not, and the table says which they are.
+
+The chaotic systems are read from dysts: `pip install --no-deps dysts`. Its own requirements (gluonts, and with it
+pandas below 3) contradict constraints.txt and are not needed here.
 """
 
 from __future__ import annotations

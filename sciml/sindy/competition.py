@@ -13,6 +13,7 @@ from sciml.sindy.pooling import Pool, starting_supports
 from sciml.sindy.refinement import HOLDS, NOISE_FLOOR, System
 from sciml.sindy.request import Request
 from sciml.sindy.samples import Samples
+from sciml.sindy.screening import screened
 
 __all__ = ["compete", "system_of"]
 
@@ -33,7 +34,7 @@ def compete(
     for library in request.libraries:
         if best is not None and not request.rivals and _plain(best[0]):
             break
-        system = system_of(request, samples, library)
+        system = screened(system_of(request, samples, library), samples.smooth)
         pool = Pool(system, samples.smooth, samples.noise, report)
         again = before if before is not None and before.system.basis.texts == system.basis.texts else None
         if before is not None and again is None and _holds(before):

@@ -22,6 +22,7 @@ from sciml.sindy.refinement import (
     refine,
     spread_out,
 )
+from sciml.sindy.screening import smooth_problem
 from sciml.sindy.selection import Factor, likelihood, path, search
 
 __all__ = ["Model", "Pool", "neighbourhood", "starting_supports"]
@@ -61,16 +62,8 @@ def starting_supports(system: System, x: np.ndarray, groups: Iterable[np.ndarray
     Equation by equation: the best model of each size up to twelve terms, of these the one that
     n log RSS + penalties prefers.
     """
-    p, d = system.shape
-    z = np.concatenate([x, system.inputs], axis=1)
-    defects = system.defects
-    features = defects.integrals(system.basis.values(z))
-    targets = defects.differences(x)
-    if system.known is not None and system.fixed is not None:
-        targets = targets - defects.integrals(system.known.values(z) @ system.fixed)
-    triangle = np.asarray(np.linalg.qr(np.column_stack([features, targets]), mode="r"))
-    matrix, rights = triangle[:, :p], triangle[:, p:]
-    n = len(features)
+    d = system.shape[1]
+    matrix, rights, n = smooth_problem(system, x)
     found: dict[tuple[int, ...], None] = {}
     for group in groups:
         chosen: list[int] = []
