@@ -32,6 +32,8 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e-2
 STRICT = 0.05
 STEADY = 3.0
 SURE = 0.1
+# A residual of the equations, relative to the state, that no answer has.
+APART = 0.03
 
 
 class Uncertainty(NamedTuple):
@@ -122,7 +124,8 @@ class Judge:
             return False, weight
         steady = max(weight / search.best.weight, search.best.weight / weight) <= STEADY
         allowed = np.maximum(self.tol * np.abs(values), SURE * abs(errors))
-        return bool(steady and np.all(np.abs(values - former) <= allowed)), weight
+        joined = search.best.residual <= APART
+        return bool(joined and steady and np.all(np.abs(values - former) <= allowed)), weight
 
 
 def fit_of(
@@ -170,16 +173,21 @@ def fit_of(
         undetermined=open_directions(list(unknowns.ranges), values, own),
         method=method,
         status=search.status,
-        message=_message(search.status),
+        message=_message(search.status, search.best.residual),
         wall_time=seconds,
         history=search.history,
         details={**details, "data weight": search.best.weight},
     )
 
 
-def _message(status: Status) -> str:
+def _message(status: Status, residual: float) -> str:
     if status is Status.CONVERGED:
         return "The unknowns came to rest: two rounds of the search agree on them."
+    if residual > APART:
+        return (
+            f"These numbers do not join the snapshots: the equations are met only to {residual:.1%} of the state. "
+            "Start the unknown numbers nearer to what is expected, or allow another seed or more time."
+        )
     if status is Status.BUDGET:
         return "The time ended before the unknowns came to rest; the latest values are returned, allow more."
     return status.advice
