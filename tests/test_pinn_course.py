@@ -11,6 +11,7 @@ import torch
 
 from sciml import Problem
 from sciml.network import MLP
+from sciml.network.mlp import Layer
 from sciml.observations import Observations
 from sciml.pinn.course import identification_plan
 from sciml.pinn.inverse_search import Search
@@ -72,13 +73,14 @@ def test_noise_has_no_wavenumbers():
 
 def test_the_first_layer_is_stretched_along_inputs_that_vary_fast_and_its_transitions_stay_inside():
     network = MLP(4, 2, 30, 2, "sin", generator=generator())
-    before = network.layers[0].weight.detach().clone()
-    later = network.layers[1].weight.detach().clone()
+    first, second = list(network.layers)[:2]
+    assert isinstance(first, Layer)
+    assert isinstance(second, Layer)
+    before, later = first.weight.detach().clone(), second.weight.detach().clone()
     stretched(network, torch.tensor([0.0, SUITED / 2, 3 * SUITED, 100 * SUITED]), generator(3))
-    first = network.layers[0]
     factors = torch.tensor([1, 1, 3, LARGEST], dtype=torch.float64)
     assert torch.equal(first.weight, before * factors)
-    assert torch.equal(network.layers[1].weight, later)
+    assert torch.equal(second.weight, later)
     # Where a unit's argument vanishes there is a point of the box.
     assert (first.bias.abs() <= first.weight.abs().sum(1)).all()
     assert first.bias.std() > 0.1
@@ -166,6 +168,7 @@ def test_corrections_grow_to_the_most_columns_and_their_differences_widen_the_in
     search._widened = seen
     search.run()
     assert search.status is Status.ITERATIONS
+    assert search.best is not None
     assert [found.columns for _, found in plain] == [122, 242]  # a constant and the unknown besides
     former, found = plain[-1]
     moved = float(found.theta[0] - former.theta[0])
@@ -180,4 +183,5 @@ def test_corrections_that_agree_end_the_search():
     search = search_of(noise=0.01, steps=30, columns=60, most_columns=240, agreed=1e9)
     search.run()
     assert search.status is Status.CONVERGED
+    assert search.best is not None
     assert search.best.columns == 122
