@@ -25,8 +25,9 @@ from benchmarks.deepxde_burgers import INSTALL, installed
 from benchmarks.measurement import Record, reference_path
 from benchmarks.rows import ROWS, Row, problem_of
 from benchmarks.tables import latest, tables
+from sciml import Problem
 
-__all__ = ["main"]
+__all__ = ["Bench", "digest_of", "main"]
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path("runs") / "benchmarks" / "accuracy.jsonl"
@@ -106,13 +107,18 @@ class Bench:
             return {**job, "failure": last[0]}
 
 
+def digest_of(problem: Problem) -> str:
+    """Return what tells a problem from another of the same name."""
+    return hashlib.sha1(json.dumps(problem.to_dict(), default=str, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def measure_row(bench: Bench, row: Row, seeds: Sequence[int], scale: float, classical: bool) -> None:
     """Measure the network for each seed, and the classical solver to the least error that the network reached."""
     problem = problem_of(row)
     if problem is None:
         print(f"{row.name:24} no problem file of this name yet", flush=True)
         return
-    digest = hashlib.sha1(json.dumps(problem.to_dict(), default=str, sort_keys=True).encode()).hexdigest()[:8]
+    digest = digest_of(problem)
     reference = bench.reference(row, digest)
     if reference is None:
         print(f"{row.name:24} no reference", flush=True)
@@ -136,7 +142,7 @@ def measure_deepxde(bench: Bench, scale: float) -> None:
     row = next(row for row in ROWS if row.name == "burgers")
     problem = problem_of(row)
     assert problem is not None
-    digest = hashlib.sha1(json.dumps(problem.to_dict(), default=str, sort_keys=True).encode()).hexdigest()[:8]
+    digest = digest_of(problem)
     reference = bench.reference(row, digest)
     for precision in ("float32", "float64"):
         name = f"burgers, DeepXDE's example, {precision}"
@@ -149,8 +155,8 @@ def _line(record: Record) -> str:
     head = f"{record['name']:24} {record['kind']:10}"
     if record.get("failure"):
         return f"{head} {record['failure']}"
-    if record["kind"] == "classical":
-        steps = record["steps"]
+    if record["kind"] in ("classical", "outside"):
+        steps = [step for step in record["steps"] if "seconds" in step]
         last = f"{steps[-1]['error']:.1e} in {steps[-1]['seconds']:.2f} s" if steps else "no result"
         return f"{head} {last} ({record['reason']})"
     numbers = [f"{name} {record[name]:.1e}" for name in ("best", "error", "estimate") if record.get(name) is not None]

@@ -1,4 +1,4 @@
-"""One measurement of the accuracy table, in a process of its own: a network, a reference, a classical solver, DeepXDE.
+"""One measurement of the accuracy table, in a process of its own: a network, a reference, a classical solver, others.
 
 `python -m benchmarks.measurement JOB` is what `benchmarks.accuracy` runs; it prints one JSON object.
 """
@@ -318,11 +318,25 @@ def _deepxde(job: Mapping[str, Any]) -> Record:
     return train(reference.points, lambda: Watch(reference, THRESHOLDS), job["precision"], job["seed"], job["budget"])
 
 
+def _outside(job: Mapping[str, Any]) -> Record:
+    from benchmarks.outside import measured
+
+    return measured(job)
+
+
+def _peer(job: Mapping[str, Any]) -> Record:
+    from benchmarks.peers import measured
+
+    return measured(job)
+
+
 KINDS: dict[str, Callable[[Mapping[str, Any]], Record]] = {
     "reference": _reference,
     "network": _network,
     "classical": _classical,
     "deepxde": _deepxde,
+    "outside": _outside,
+    "peer": _peer,
 }
 
 
