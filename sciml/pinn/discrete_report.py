@@ -32,7 +32,7 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e-2
 STRICT = 0.05
 STEADY = 3.0
 SURE = 0.1
-# A residual of the equations, relative to the state, that no answer has.
+# A distance of the state from equations and data that no answer has.
 APART = 0.03
 
 
@@ -45,12 +45,14 @@ class Uncertainty(NamedTuple):
     noise : standard deviation of the data by unknown.
     freedom : observations less what was determined by them.
     ratio : mean square of the equations over that of the data, both relative to the state.
+    misfit : root mean square of data less state, relative to the state.
     """
 
     covariance: np.ndarray
     noise: dict[str, float]
     freedom: float
     ratio: float
+    misfit: float
 
 
 def uncertainty_of(search: Search, step: Step, given: Mapping[str, float] | None) -> Uncertainty:
@@ -74,7 +76,7 @@ def uncertainty_of(search: Search, step: Step, given: Mapping[str, float] | None
     half = torch.linalg.solve_triangular(factor, columns.T, upper=False)
     used = float(half.square().sum())
     freedom = max(count - used, 1.0)
-    noise, squares = {}, 0.0
+    noise, squares, misfit = {}, 0.0, 0.0
     for name in dict.fromkeys(one.name for one in step.measured):
         differences = torch.cat([
             r.state(subspace.functions(r.x, 0), subspace.coefficients) - one.values
@@ -83,6 +85,7 @@ def uncertainty_of(search: Search, step: Step, given: Mapping[str, float] | None
         share = max(1 - used / count, 1.0 / len(differences))
         found = float(differences.square().mean().sqrt()) / math.sqrt(share)
         noise[name] = given[name] if given is not None else found
+        misfit += float(differences.square().sum()) / step.scales[name] ** 2 / count
         squares += (noise[name] / step.scales[name]) ** 2 * len(differences) / count
     last = torch.zeros(len(best.newton.matrix), numbers, dtype=torch.float64)
     last[-numbers:] = torch.eye(numbers, dtype=torch.float64)
@@ -91,7 +94,7 @@ def uncertainty_of(search: Search, step: Step, given: Mapping[str, float] | None
     ratio = best.residual**2 / max(squares, 1e-300)
     # Where the equations are less exact than that weight supposes, their error is the larger one.
     covariance = squares * max(best.weight, ratio) * names / count * (inverse.T @ inverse)
-    return Uncertainty(covariance.numpy(), noise, freedom, ratio)
+    return Uncertainty(covariance.numpy(), noise, freedom, ratio, math.sqrt(misfit))
 
 
 @final
@@ -124,7 +127,7 @@ class Judge:
             return False, weight
         steady = max(weight / search.best.weight, search.best.weight / weight) <= STEADY
         allowed = np.maximum(self.tol * np.abs(values), SURE * abs(errors))
-        joined = search.best.residual <= APART
+        joined = _distance(search, found) <= APART
         return bool(joined and steady and np.all(np.abs(values - former) <= allowed)), weight
 
 
@@ -173,19 +176,25 @@ def fit_of(
         undetermined=open_directions(list(unknowns.ranges), values, own),
         method=method,
         status=search.status,
-        message=_message(search.status, search.best.residual),
+        message=_message(search.status, _distance(search, found)),
         wall_time=seconds,
         history=search.history,
         details={**details, "data weight": search.best.weight},
     )
 
 
-def _message(status: Status, residual: float) -> str:
+def _distance(search: Search, found: Uncertainty) -> float:
+    """How far the state is from the equations, or beyond the noise of the samples from the data, relative to it."""
+    assert search.best is not None
+    return max(search.best.residual, found.misfit - 3 * math.sqrt(search.noise))
+
+
+def _message(status: Status, distance: float) -> str:
     if status is Status.CONVERGED:
         return "The unknowns came to rest: two rounds of the search agree on them."
-    if residual > APART:
+    if distance > APART:
         return (
-            f"These numbers do not join the snapshots: the equations are met only to {residual:.1%} of the state. "
+            f"These numbers do not join the snapshots: equations or data are met only to {distance:.1%} of the state. "
             "Start the unknown numbers nearer to what is expected, or allow another seed or more time."
         )
     if status is Status.BUDGET:
