@@ -21,7 +21,7 @@ import torch
 
 from sciml.errors import ArgumentError, ProblemError, SolveError
 from sciml.fit import Fit
-from sciml.pinn.discrete_report import MOST_WEIGHT, Judge, fit_of
+from sciml.pinn.discrete_report import Judge, fit_of, most_weight
 from sciml.pinn.evolution import Evolution, evolution_of
 from sciml.pinn.forward import check_arguments
 from sciml.pinn.quantities import Quantities
@@ -234,7 +234,9 @@ def identify_step(
         for m in measured
     ]
     noise_part = float(np.mean(np.square(levels)))
-    search = Search(step, Stopping(tol, budget, began), generator, widths, judge, progress, noise_part, MOST_WEIGHT)
+    search = Search(
+        step, Stopping(tol, budget, began), generator, widths, judge, progress, noise_part, most_weight(noise_part)
+    )
     search.run()
     if search.best is None:
         raise SolveError(

@@ -23,13 +23,15 @@ from sciml.solution import Solution
 from sciml.status import Status
 from sciml.unknowns import Unknowns
 
-__all__ = ["MOST_WEIGHT", "Judge", "Uncertainty", "fit_of", "uncertainty_of"]
+__all__ = ["Judge", "Uncertainty", "fit_of", "most_weight", "uncertainty_of"]
 
 # How much the data count against the equations. With more, noise is fitted where the equations should say no; with less
 # the equations are exact for all that the data can say. In between it is a part of the ratio of the mean squares, so
 # that the equations become as strict as the state's functions can meet them.
-LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e-2
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1.0
 STRICT = 0.05
+# What the noise, times the data's weight, may add to the residual of the equations.
+VIOLATION = 1e-4
 STEADY = 3.0
 SURE = 0.1
 # A distance of the state from equations and data that no answer has.
@@ -97,6 +99,11 @@ def uncertainty_of(search: Search, step: Step, given: Mapping[str, float] | None
     return Uncertainty(covariance.numpy(), noise, freedom, ratio, math.sqrt(misfit))
 
 
+def most_weight(noise: float) -> float:
+    """Return how much data count at most, from the mean square of their noise over that of the state."""
+    return min(VIOLATION / max(math.sqrt(noise), 1e-300), MOST_WEIGHT)
+
+
 @final
 class Judge:
     """Decides between rounds whether the numbers are at rest, and how much the data count in the next.
@@ -118,7 +125,10 @@ class Judge:
         """Return whether the search is over, and the weight of the data."""
         assert search.best is not None
         found = uncertainty_of(search, self.step, self.noise)
-        weight = min(max(STRICT * found.ratio, LEAST_WEIGHT), MOST_WEIGHT)
+        # Data that are farther off than their noise are not fitted yet, and do not count less for it.
+        expected = max(min(found.misfit**2, 4 * search.noise), 1e-300)
+        strict = STRICT * search.best.residual**2 / expected
+        weight = min(max(strict, LEAST_WEIGHT), most_weight(search.noise))
         slopes = np.array(self.step.quantities.slopes)
         values = np.array(list(self.step.quantities.numbers.values()))
         errors = slopes * np.sqrt(np.diagonal(found.covariance))
