@@ -219,7 +219,7 @@ def lotka_volterra(
 
     def state() -> np.ndarray:
         made = solver.get_solution(copy=False, best=True)
-        return np.column_stack(made(points[:, 0].astype(np.float32), to_numpy=True))
+        return np.column_stack(made(points[:, 0], to_numpy=True))
 
     def look(solver: Any) -> None:
         nonlocal latest
