@@ -29,7 +29,7 @@ def draw(panels: Sequence[Panel], path: Path, note: str) -> Path:
     rows = math.ceil(len(panels) / columns)
     size = max(columns * PANEL[0] + 0.6, 5.4), rows * PANEL[1] + TOP + BOTTOM
     times = [seconds for panel in panels for curve in panel.curves for seconds, _ in curve.points]
-    limits = 10.0 ** math.floor(math.log10(min(times))), 1.3 * max(times)
+    limits = 0.6 * min(times), 1.6 * max(times)
     with matplotlib.rc_context({"font.size": 8, "axes.linewidth": 0.6}):
         figure = Figure(figsize=size)
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
