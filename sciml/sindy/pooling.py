@@ -177,7 +177,8 @@ class Pool:
     def insist(self) -> None:
         """Give a winner with a small model error the chance to hold: the error must be proven, not only likelier.
 
-        Without it the noise has to explain the residuals. If that costs less than `PROOF`, the law holds.
+        Without it the noise has to explain the residuals, and must not become more than the samples show. If that
+        costs less than `PROOF`, the law holds.
         """
         ranked = self.ranked
         if not ranked or not HOLDS * 1.001 < ranked[0].estimate.error < SMALL_ERROR:
@@ -185,7 +186,7 @@ class Pool:
         winner = ranked[0]
         begin = replace(winner.estimate, error=HOLDS, visited=())
         end = refine(self.system, begin, select=False, tolerance=TIGHT, most=40, most_error=HOLDS)
-        if end is None:
+        if end is None or bool(np.any(end.noise > self.system.most_noise)):
             return
         value = criterion(self.system, end)
         self.report(f"without a model error the criterion is {value:.1f}, with it {winner.criterion:.1f}")

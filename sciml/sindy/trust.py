@@ -21,6 +21,8 @@ LEAST_WEIGHT = 0.5
 # Noise above this part of a state's own variation leaves nothing to explain.
 MOST_NOISE = 1.0
 LEAST_SAMPLES = 40
+# The law's noise may exceed what the smoother's may be wrong by, but not by this factor.
+MORE_NOISE = 1.5
 
 
 def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, weights: np.ndarray) -> dict[str, Any]:
@@ -44,6 +46,15 @@ def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, w
             f"the library does not explain the data: the model error is {winner.error:.1g} of the increments; "
             "offer other terms or a finer sampling"
         )
+    loud = [
+        name
+        for name, own in zip(
+            record.names, winner.noise > MORE_NOISE * np.broadcast_to(system.most_noise, d), strict=True
+        )
+        if own and name not in still
+    ]
+    if loud:
+        reasons.append(f"{', '.join(loud)}: the law calls more of the samples noise than their scatter shows")
     if not winner.converged:
         reasons.append("the fit did not converge")
     drowned = [
