@@ -136,6 +136,16 @@ ITEMS: tuple[Item, ...] = (
         resumes=True,
     ),
     Item(
+        "many dimensions",
+        "Poisson's equation in five and ten dimensions: a network against a tensor grid",
+        "many_dimensions",
+        ("--quick",),
+        (),
+        (r"^\|",),
+        (0.15, 6),
+        writes=True,
+    ),
+    Item(
         "problems",
         "bundled problems through the command line, as a user runs them",
         "problems",

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 import sciml
-from benchmarks import differences, elements, outside, peer_examples, peers, precision
+from benchmarks import differences, elements, many_dimensions, outside, peer_examples, peers, precision
 from benchmarks.measurement import points_of
 from benchmarks.peers import CASES, Trace
 from benchmarks.precision import Panel, panels, ratio, ratios, read
 from sciml import classical
 from sciml.grids import values_of
+from sciml.testing import check_problem
 
 
 def network(name: str, trace: list[tuple[float, float]], seed: int = 0, **more: Any) -> dict[str, Any]:
@@ -211,6 +212,44 @@ def test_central_differences_approach_the_bundled_problem(name: str):
         errors.append(float(np.linalg.norm(run.values - exact) / np.linalg.norm(exact)))
     assert errors[1] < 2e-2
     assert errors[0] / errors[1] > 2.5
+
+
+# -- many dimensions ---------------------------------------------------------------------------------------------------
+
+
+def test_the_matrix_of_the_second_derivative_is_exact_for_polynomials():
+    nodes, second = many_dimensions.chebyshev(8)
+    assert (nodes[0], nodes[-1]) == (1, 0)
+    for degree in range(2, 8):
+        found = second @ nodes**degree
+        assert found == pytest.approx(degree * (degree - 1) * nodes ** (degree - 2), abs=1e-10)
+
+
+def test_values_on_a_tensor_grid_are_interpolated_exactly_where_they_are_polynomials():
+    nodes = many_dimensions.chebyshev(6)[0][1:-1]
+    x, y, z = np.meshgrid(nodes, nodes, nodes, indexing="ij")
+    points = np.random.default_rng(0).random((20, 3))
+    found = many_dimensions.interpolate(nodes, x**3 - y * z**2 + 1, points)
+    assert found == pytest.approx(points[:, 0] ** 3 - points[:, 1] * points[:, 2] ** 2 + 1, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", many_dimensions.PROBLEMS)
+def test_the_tensor_grid_converges_to_the_solution_of_the_declared_problem(name: str):
+    points = np.random.default_rng(0).random((50, 5))
+    true = many_dimensions.exact(name, points)
+    errors = []
+    for size in (5, 9):
+        _, nodes, values = many_dimensions.tensor_solve(name, 5, size)
+        found = many_dimensions.interpolate(nodes, values, points)
+        errors.append(float(np.linalg.norm(found - true) / np.linalg.norm(true)))
+    assert errors[1] < 1e-6
+    assert errors[0] > 1e3 * errors[1]
+    declared = many_dimensions.problem(name, 5)
+    if declared.exact is None:
+        u = "exp(-(" + " + ".join(f"(x{k} - 1/2)**2" for k in range(1, 6)) + "))"
+        declared = declared.replace(exact=u)
+    assert check_problem(declared, points=100).success
+    assert values_of(declared, declared, ["u"], points)[0] == pytest.approx(true, rel=1e-12)
 
 
 # -- peers -------------------------------------------------------------------------------------------------------------
