@@ -38,7 +38,7 @@ REFERENCE_BUDGET = 300.0
 CLASSICAL_BUDGET = 60.0
 DEEPXDE_BUDGET = 900.0
 # What makes two records measurements of the same thing.
-IDENTITY = ("kind", "name", "seed", "tol", "budget", "threads", "precision", "digest")
+IDENTITY = ("kind", "name", "seed", "tol", "budget", "threads", "precision", "digest", "share", "steps_at_most")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
