@@ -7,9 +7,9 @@ DeepXDE: Allen-Cahn (forward), the Lorenz system and a diffusion equation (inver
 DeepXDE's Burgers stands in `benchmarks.accuracy`. Layers, points, optimizers and iterations are theirs
 (`benchmarks.peer_examples`), in their default precision; every run has a process of its own, imports are not counted.
 Errors are relative L2 errors at fixed points against `classical.solve`, and of inverse problems the largest relative
-error of an unknown number, all programs starting from the same numbers and data. One JSON line a run in
-runs/benchmarks/peers.jsonl; what is there is not run again. `--quick` cuts the iterations of two cases to a fiftieth: a
-check that all runs, no fair figure of the others.
+error of an unknown number, all programs starting from the same numbers and data; ours have their defaults. One JSON
+line a run in runs/benchmarks/peers.jsonl; what is there is not run again. `--quick` cuts the iterations of two cases to
+a fiftieth: a check that all runs, no fair figure of the others.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def _network(
         fit = pinn.identify(case.problem, dict(data), names, seed=seed, budget=budget, progress=report)
         found, method, status = [fit.parameters[n].value for n in names], "pinn.identify", fit.status.value
     else:
-        solution = pinn.solve(case.problem, tol=1e-6, seed=seed, budget=budget, progress=report)
+        solution = pinn.solve(case.problem, seed=seed, budget=budget, progress=report)
         found = solution.evaluate(case.problem.unknowns, points).T
         method, status = solution.method, solution.status.value
     return {"error": trace.look(found), "seconds": _since(trace), "method": method, "status": status, "trace": trace}
