@@ -201,14 +201,14 @@ def _cell(value: float | str | None) -> str:
 
 def circumstances(records: Sequence[Record]) -> str:
     """Return where and how busy the machine was, in a line."""
-    about = [r for r in records if "load" in r and "threads" in r]
+    about = [r for r in records if {"load", "threads", "machine"} <= set(r)]
     if not about:
         return "The records do not say where they were measured."
     loads = [float(r["load"]) for r in about]
     threads = "/".join(sorted({str(r["threads"]) for r in about}))
-    machine = about[-1].get("machine", {})
+    machine = about[-1]["machine"]
     return (
-        f"{machine.get('processor', 'unknown processor')}, {machine.get('cores', '?')} cores; {threads} thread(s); "
+        f"{machine['processor']}, {machine['cores']} cores; {threads} thread(s); "
         f"load average when a run began {min(loads):.1f} to {max(loads):.1f}"
     )
 

@@ -21,13 +21,18 @@ COLUMNS = 4
 PANEL = (2.35, 1.9)
 TOP, BOTTOM = 0.25, 1.05
 WRAP = 118
+# Inches from which on the legend fits into a row.
+WIDE = 8
 
 
 def draw(panels: Sequence[Panel], path: Path, note: str) -> Path:
     """Draw the panels into a file and return its path; `note` stands below, in small letters."""
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    size = max(columns * PANEL[0] + 0.6, 5.4), rows * PANEL[1] + TOP + BOTTOM
+    wide = columns * PANEL[0] + 0.6 > WIDE
+    # In a narrow figure the legend has two rows.
+    bottom = BOTTOM if wide else BOTTOM + 0.2
+    size = max(columns * PANEL[0] + 0.6, 5.4), rows * PANEL[1] + TOP + bottom
     times = [seconds for panel in panels for curve in panel.curves for seconds, _ in curve.points]
     limits = 0.6 * min(times), 1.6 * max(times)
     with matplotlib.rc_context({"font.size": 8, "axes.linewidth": 0.6}):
@@ -48,13 +53,13 @@ def draw(panels: Sequence[Panel], path: Path, note: str) -> Path:
             axes.tick_params(labelbottom=k + columns >= len(panels), labelleft=k % columns == 0)
         height = size[1]
         figure.subplots_adjust(
-            left=0.62 / size[0], right=1 - 0.1 / size[0], top=1 - TOP / height, bottom=BOTTOM / height,
+            left=0.62 / size[0], right=1 - 0.1 / size[0], top=1 - TOP / height, bottom=bottom / height,
             wspace=0.07, hspace=0.17,
         )  # fmt: skip
         middle = (0.62 / size[0] + 1) / 2
-        figure.text(middle, (BOTTOM - 0.38) / height, "wall time (s)", ha="center", va="center", fontsize=9)
+        figure.text(middle, (bottom - 0.38) / height, "wall time (s)", ha="center", va="center", fontsize=9)
         figure.text(
-            0.12 / size[0], (BOTTOM + height - TOP) / 2 / height, "relative L2 error", rotation=90, ha="center",
+            0.12 / size[0], (bottom + height - TOP) / 2 / height, "relative L2 error", rotation=90, ha="center",
             va="center", fontsize=9,
         )  # fmt: skip
         _legend(figure, panels, size)
@@ -96,7 +101,7 @@ def _legend(figure: Figure, panels: Sequence[Panel], size: tuple[float, float]) 
             sign = marker or ("D" if method in OURS else ".")
             handles.append(Line2D([], [], color=colour, linestyle=line, marker=sign, ms=3.5, label=method))
     figure.legend(
-        handles=handles, loc="lower center", ncols=len(handles) if size[0] > 8 else 3, frameon=False, fontsize=7.5,
+        handles=handles, loc="lower center", ncols=len(handles) if size[0] > WIDE else 3, frameon=False, fontsize=7.5,
         bbox_to_anchor=((0.62 / size[0] + 1) / 2, 0.22 / size[1]), handlelength=2.4, columnspacing=1.4,
     )  # fmt: skip
 
