@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def answer(request: Request, samples: Samples, pool: Pool, library: Library, sec
         for own in [_coefficients(request, pool, model, units)]
     )
     scales = samples.scales[:d]
-    return Discovery(
+    law = Discovery(
         names,
         _equations(coefficients, kind),
         coefficients,
@@ -77,13 +78,13 @@ def answer(request: Request, samples: Samples, pool: Pool, library: Library, sec
         states=tuple((estimate.x[samples.rows] * scales)[part] for part in record.slices),
         times=tuple(record.times[part] for part in record.slices),
         data=tuple(record.values[part] for part in record.slices),
-        diagnostics=diagnose(request, samples, pool, library, weights),
         method="errors-in-variables maximum likelihood",
         wall_time=seconds,
         seed=request.seed,
         kind=kind,
         control=record.control_names,
     )
+    return replace(law, diagnostics=diagnose(request, samples, pool, library, weights, law))
 
 
 def _units(samples: Samples, pool: Pool, d: int) -> np.ndarray:

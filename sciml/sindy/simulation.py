@@ -16,7 +16,7 @@ from sciml.status import Status
 if TYPE_CHECKING:
     from sciml.sindy.discovery import Discovery
 
-__all__ = ["Simulation", "score_of", "simulate"]
+__all__ = ["Simulation", "score_of", "simulate", "single_slope"]
 
 # Steps of the explicit method before a stiff one takes over.
 MOST_STEPS = 20_000
@@ -225,6 +225,11 @@ def _integrate(
     for row in np.flatnonzero(alive):
         _stiff(slope, states[row], times, int(filled[row]), now[row], y[row], rtol, atol)
     return states
+
+
+def single_slope(law: Discovery, control: Any, times: np.ndarray) -> Callable[[float, np.ndarray], Any]:
+    """Return slope(t, y) of a flow for one state [d]; control as for `simulate`."""
+    return _single(law, _inputs(law, control, times))
 
 
 def _single(law: Discovery, inputs: Any) -> Callable[[float, np.ndarray], Any]:

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciml.sindy.refinement import HOLDS
+from sciml.sindy.refinement import HOLDS, NOISE_FLOOR
+from sciml.sindy.reproduction import FAR, correlations, reach
+from sciml.sindy.simulation import single_slope
 
 if TYPE_CHECKING:
+    from sciml.sindy.discovery import Discovery
     from sciml.sindy.libraries import Library
     from sciml.sindy.pooling import Pool
     from sciml.sindy.request import Request
     from sciml.sindy.samples import Samples
+    from sciml.sindy.trajectories import Trajectories
 
 __all__ = ["diagnose"]
 
@@ -23,10 +27,15 @@ MOST_NOISE = 1.0
 LEAST_SAMPLES = 40
 # The law's noise may exceed what the smoother's may be wrong by, but not by this factor.
 MORE_NOISE = 1.5
+# Neighbouring residuals are not independent where their products are so many standard deviations, and so large a part
+# of their squares, off; what is hardly more than the least noise that is told from none is not asked.
+COHERENT, NOTICED, AUDIBLE = 5.0, 0.15, 2.0
 
 
-def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, weights: np.ndarray) -> dict[str, Any]:
-    """Return the diagnostics of a discovery, with `trusted` and `reason`."""
+def diagnose(
+    request: Request, samples: Samples, pool: Pool, library: Library, weights: np.ndarray, law: Discovery
+) -> dict[str, Any]:
+    """Return the diagnostics of a discovery, with `trusted` and `reason`; `law` is the answer without them."""
     record = request.trajectories
     winner = pool.ranked[0].estimate
     system = pool.system
@@ -66,9 +75,26 @@ def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, w
         reasons.append(f"{', '.join(drowned)}: hardly any variation beyond the noise")
     if weights[0] < LEAST_WEIGHT:
         reasons.append(f"another model is nearly as likely (weight of this one {weights[0]:.2f}); see alternatives")
+    residuals = np.where(samples.spread == 1, system.y - winner.x, np.nan)[samples.rows]
+    products = correlations(residuals, record.slices)
+    coherence = np.abs(products).max(axis=0)
+    coloured = [
+        name
+        for name, far, s in zip(record.names, coherence, winner.noise, strict=True)
+        if far > max(COHERENT, NOTICED * np.sqrt(len(residuals))) and s > AUDIBLE * NOISE_FLOOR and name not in still
+    ]
+    if coloured:
+        reasons.append(
+            f"{', '.join(coloured)}: what the law leaves of the samples is no independent noise: the law is only near, "
+            "or the noise is coloured"
+        )
     counted = int((samples.spread[samples.rows] == 1).all(axis=1).sum())
     if counted < LEAST_SAMPLES:
         reasons.append(f"only {counted} complete samples")
+    # Asked last, and only of a law that nothing else speaks against: it costs a solution.
+    farthest = None if reasons or request.discrete else _farthest(law, record)
+    if farthest is not None and farthest > FAR:
+        reasons.append("the law's own solution from the first state leaves the data within the time of the record")
     return {
         "trusted": not reasons,
         "reason": "; ".join(reasons),
@@ -79,6 +105,7 @@ def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, w
         "signal_to_noise": {
             name: float(v / s) for name, v, s in zip(record.names, variation, winner.noise, strict=True)
         },
+        "coherence": dict(zip(record.names, map(float, coherence), strict=True)),
         "samples": len(samples.rows),
         "nodes": len(samples.z),
         "trajectories": len(record.slices),
@@ -89,6 +116,16 @@ def diagnose(request: Request, samples: Samples, pool: Pool, library: Library, w
         "models": len(pool.ranked),
         "library": repr(library),
     }
+
+
+def _farthest(law: Discovery, record: Trajectories) -> float | None:
+    """Return how far the law's solutions from the first states go from the data, in units of the data's own range."""
+    found = []
+    for states, times, part in zip(law.states, law.times, record.slices, strict=True):
+        slope = single_slope(law, record.inputs[part] if law.control else None, times)
+        found.append(reach(slope, states, times))
+    known = [each for each in found if each is not None]
+    return max(known) if known else None
 
 
 def _variation(x: np.ndarray, parts: list[slice]) -> float:
