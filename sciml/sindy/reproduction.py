@@ -55,7 +55,7 @@ def reach(slope: Callable[[float, Any], Any], states: np.ndarray, times: np.ndar
 
     Returns
     -------
-    The largest distance over the unknowns in units of the data's own largest one; infinite as soon as it exceeds `FAR`
+    The largest distance at the steps of the method, over the unknowns, in units of the data's own largest one; infinite as soon as it exceeds `FAR`
     and where there is no solution; None where it takes too many steps.
     """
     middle = (states.max(axis=0) + states.min(axis=0)) / 2
