@@ -1,6 +1,6 @@
 """The table of discoveries: how often the right law is found, how sure it was, how long it took, and pysindy beside it.
 
-    python -m benchmarks.discovery [--draws 20] [--first 0] [--only lorenz messy dysts misfit] [--quick] [--fresh]
+    python -m benchmarks.discovery [--draws 20] [--first 0] [--only lorenz messy hopf mhd dysts] [--quick] [--fresh]
     python -m benchmarks.discovery --table
 
 Every draw appends one JSON line to runs/benchmarks/discovery.jsonl; what is there already is not run again, so an
@@ -28,6 +28,7 @@ from scipy.integrate import solve_ivp
 
 from benchmarks import chaotic
 from benchmarks.measurement import machine
+from benchmarks.normal_forms import HOPF, MHD, normal_record
 from sciml import sindy
 
 __all__ = ["CELLS", "Cell", "main"]
@@ -36,6 +37,7 @@ OUT = Path("runs") / "benchmarks" / "discovery.jsonl"
 DEVELOPMENT = 50
 LORENZ = {"x": {"x": -10.0, "y": 10.0}, "y": {"x": 28.0, "y": -1.0, "x*z": -1.0}, "z": {"z": -8 / 3, "x*y": 1.0}}
 Law = Mapping[str, Mapping[str, float]]
+NORMAL_FORMS: Mapping[str, Law] = {"hopf": HOPF, "mhd": MHD}
 
 
 @final
@@ -45,7 +47,8 @@ class Cell:
 
     Attributes
     ----------
-    name : of the line; group : "lorenz", "messy", "dysts" or "misfit" (the library lacks the highest terms)
+    name : of the line
+    group : "lorenz", "messy", "hopf", "mhd", "dysts" or "misfit" (the library lacks the highest terms)
     noise : standard deviation relative to each state's root mean square; seconds : length of the record
     required : the rate of exact supports; of raised flags in the group "misfit"
     mess : what else happens to the record.
@@ -75,6 +78,8 @@ CELLS: tuple[Cell, ...] = (
     Cell("Lorenz 2.5 %, 10 s, 20 % garbage", "messy", 0.025, 10, 0.90, "garbage 0.20"),
     Cell("Lorenz 2.5 %, 10 s, 20 % missing", "messy", 0.025, 10, 0.95, "missing 0.20"),
     Cell("Lorenz 2.5 %, 10 s, irregular times", "messy", 0.025, 10, 0.95, "irregular"),
+    Cell("Hopf normal form 0.2 %, T = 16", "hopf", 0.002, 16, 1.00),
+    Cell("Magnetohydrodynamics 6-D 0.2 %, T = 2.4", "mhd", 0.002, 2.4, 0.96),
     Cell("dysts, clean", "dysts", 0.0, 0, 0.95),
     Cell("dysts, 1 %", "dysts", 0.01, 0, 0.97),
     Cell("dysts, 5 %", "dysts", 0.05, 0, 0.93),
@@ -188,7 +193,7 @@ def jobs(cells: list[Cell], draws: range) -> Iterator[tuple[Cell, int, str]]:
                 yield cell, k, system.name
         else:
             for draw in draws:
-                yield cell, draw, "Lorenz"
+                yield cell, draw, cell.group if cell.group in NORMAL_FORMS else "Lorenz"
 
 
 def run(cell: Cell, draw: int, system: str, compare: bool) -> dict[str, Any]:
@@ -205,6 +210,10 @@ def run(cell: Cell, draw: int, system: str, compare: bool) -> dict[str, Any]:
         if len(clean) < len(times):
             return {"failure": "the reference could not be integrated"}
         samples = noisy(clean, cell.noise, draw)
+    elif cell.group in NORMAL_FORMS:
+        truth = NORMAL_FORMS[cell.group]
+        names = tuple(truth)
+        times, samples = normal_record(truth, cell.seconds, cell.noise, draw)
     else:
         times, samples = record_of(cell, draw)
     law = sindy.discover(times, samples, names=names, degree=degree)
@@ -270,9 +279,11 @@ def read(path: Path) -> list[dict[str, Any]]:
 def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=20, help="draws of each Lorenz cell")
+    parser.add_argument("--draws", type=int, default=20, help="draws of each cell but those of dysts")
     parser.add_argument("--first", type=int, default=0, help="the first draw; 50 and up were never used")
-    parser.add_argument("--only", nargs="*", default=[], help="groups (lorenz, messy, dysts, misfit) or parts of names")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="groups (lorenz, messy, hopf, mhd, dysts, misfit) or parts of names"
+    )
     parser.add_argument("--quick", action="store_true", help="three cells, five draws")
     parser.add_argument("--fresh", action="store_true", help="forget what was measured")
     parser.add_argument("--table", action="store_true", help="print the table of what is there")
