@@ -225,7 +225,8 @@ class March:
                 late = budget is not None and time.perf_counter() - begun + 4 * attempt.seconds > budget
                 # Twice the columns square the factor, roughly.
                 expected = attempt.loss**2 / max(attempt.before, 1e-300)
-                if not attempt.pays or expected > 10 * target or late or 2 * columns > self.plan.most_columns:
+                short = expected > 10 * target and window.piece.ansatz.waves is None  # waves gain more than that
+                if not attempt.pays or short or late or 2 * columns > self.plan.most_columns:
                     return False
                 columns *= 2
 

@@ -88,7 +88,7 @@ def plan_for(problem: Problem, network: str | nn.Module | None = None, waves: bo
         shape = {"width": 16, "depth": 3} if dimension == 2 and problem.time is not None else {}
         plan = replace(plan, activation="sin", **shape)
     if waves:
-        plan = replace(plan, width=14, depth=4, columns=960, most_columns=960, ready=3e-6)
+        plan = replace(plan, width=14, depth=4, columns=480, most_columns=960, ready=3e-6)
     return _parsed(network, plan) if isinstance(network, str) else plan
 
 
