@@ -14,19 +14,20 @@ import torch
 from torch import Tensor, nn
 
 import sciml
-from sciml import Problem, classical
+from sciml import Problem, classical, pinn
 from sciml.network import MLP
 from sciml.notation import Partial
 from sciml.pinn.ansatz import Trace, build_ansatz, continued
 from sciml.pinn.growth import comparable, grown_errors
 from sciml.pinn.handover import Handover
+from sciml.pinn.march import March
 from sciml.pinn.piece import Piece, evaluate
 from sciml.pinn.plan import plan_for
 from sciml.pinn.polish import Polished, can_be_polished, carried, polished
-from sciml.pinn.progress import monitor_points, values_of
+from sciml.pinn.progress import Limits, monitor_points, values_of
 from sciml.pinn.restriction import restricted
 from sciml.pinn.window import Window
-from sciml.training import make_optimizer
+from sciml.training import TrainingStatus, make_optimizer
 
 
 def window(problem: Problem, part: Sequence[float] = (0, 1), trace: Trace | None = None, seed: int = 0) -> Window:
@@ -35,7 +36,8 @@ def window(problem: Problem, part: Sequence[float] = (0, 1), trace: Trace | None
     start, stop = problem.domain.interval(problem.time)
     plan = plan_for(problem)
     whole = build_ansatz(problem, harmonics=plan.harmonics)
-    ansatz = continued(whole, *(start + (stop - start) * at for at in part), trace)
+    lower, upper = (start + (stop - start) * at for at in part)
+    ansatz = continued(whole, lower, upper, trace)
     assert ansatz is not None
     network = MLP(len(ansatz.inputs), len(ansatz.fields), plan.width, plan.depth, plan.activation, seed=seed)
     optimizer = make_optimizer("levenberg-marquardt")
@@ -298,3 +300,28 @@ def test_the_estimate_of_a_chain_is_about_its_error(name, count, steps, correcte
     error = relative_error(pieces, problem, points)
     assert comparable(attempts, used)
     assert error / 10 < estimate < 10 * error
+
+
+@pytest.mark.parametrize(("estimate", "kept"), [(0.5, 1), (1e-6, 2)])
+def test_windows_that_end_worse_than_the_whole_interval_was_are_dropped(monkeypatch, estimate, kept):
+    trained = March._alone
+
+    def alone(march, window, splittable):
+        trained(march, window, splittable)
+        march.estimate = 1e-3
+
+    def chain(march, lower, upper, network):
+        for start, end in itertools.pairwise((lower, 0.5 * (lower + upper), upper)):
+            handover = Handover(march.pieces[-1]) if march.windows else None
+            made = continued(march.ansatz, start, end, handover)
+            assert made is not None
+            march._open(march._window(made, network), handover)
+        march.estimate = estimate
+        return TrainingStatus.BUDGET
+
+    monkeypatch.setattr(March, "_alone", alone)
+    monkeypatch.setattr(March, "_chain", chain)
+    monkeypatch.setattr(Limits, "spent", lambda limits, steps: None)
+    solution = pinn.solve(sciml.load("van_der_pol"), tol=1e-9, iterations=5)
+    assert solution.details["windows"] == kept
+    assert solution.estimate == min(estimate, 1e-3)

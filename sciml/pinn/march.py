@@ -135,9 +135,16 @@ class March:
             status = spent  # no time to do it better: a poor state of the whole interval is what there is
         if status is None:
             assert interval is not None
+            whole, estimate, loss = self._chain_state(), self.estimate, max(self._losses())
             self.discarded += window.steps
             self._close()
             status = self._chain(*interval, window.piece.network)
+            known = (estimate or math.inf) < (self.estimate or math.inf)
+            unknown = estimate is None and self.estimate is None and loss < max(self._losses())
+            if status is not TrainingStatus.CONVERGED and (known or unknown):
+                # Time ended before the windows were as good as what there was before them.
+                self._restore(whole)
+                self.estimate = estimate
         return self._verdict(status)
 
     # -- one window ------------------------------------------------------------------------------------------------
