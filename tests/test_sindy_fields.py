@@ -75,7 +75,7 @@ def test_advection_and_diffusion_are_found(level: float) -> None:
         assert law.noise["u"] == pytest.approx(level * np.sqrt(np.mean(u**2)), rel=0.03)
 
 
-@pytest.mark.parametrize("level", [0.0, 0.01, 0.2])
+@pytest.mark.parametrize("level", [pytest.param(0.0, marks=pytest.mark.slow), 0.01, 0.2])
 def test_viscous_burgers_is_found(level: float) -> None:
     x, t, u = _burgers()
     law = sindy.discover_field({"x": x, "t": t}, {"u": _noisy(u, level)})
