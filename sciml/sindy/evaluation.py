@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
 
-__all__ = ["Polynomial", "monomial_exponents", "polynomial_of", "solve_one"]
+__all__ = ["Polynomial", "monomial_exponents", "polynomial_of", "solve_one", "stiff_rest"]
 
 _FACTOR = re.compile(r"([A-Za-z][A-Za-z0-9_]*)(?:\*\*(\d+))?")
 HIGHEST = 64
@@ -135,10 +136,34 @@ def solve_one(
 
 
 def _stiff(slope: Any, states: np.ndarray, filled: int, times: np.ndarray, solver: Any, rtol: float, atol: Any) -> Any:
-    from scipy.integrate import solve_ivp
-
     span = (solver.t, times[-1])
-    rest = solve_ivp(slope, span, solver.y, "LSODA", t_eval=times[filled:], rtol=max(rtol, 3e-14), atol=atol)
-    states[filled : filled + rest.y.shape[1]] = rest.y.T
+    rest = stiff_rest(slope, span, solver.y, times[filled:], rtol, atol)
+    states[filled : filled + len(rest)] = rest
     states[filled:][~np.isfinite(states[filled:]).all(axis=1)] = np.nan
     return states
+
+
+def stiff_rest(
+    slope: Any, span: tuple[float, float], state: np.ndarray, times: np.ndarray, rtol: float, atol: Any
+) -> np.ndarray:
+    """Return the states [n, d] at the first n of the times, by an implicit method; none after a blow-up."""
+    from scipy.integrate import LSODA
+
+    found = np.empty((len(times), len(state)))
+    filled = 0
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # That it gives up is said by the missing states.
+        warnings.simplefilter("ignore")
+        solver: Any = LSODA(slope, span[0], np.array(state), span[1], rtol=max(rtol, 3e-14), atol=atol)
+        # Towards a pole its steps shrink without end.
+        for _ in range(MOST_STEPS):
+            if solver.status != "running":
+                break
+            solver.step()
+            if solver.status == "failed" or not np.isfinite(solver.y).all() or solver.t == solver.t_old:
+                break
+            upto = int(np.searchsorted(times, solver.t, side="right"))
+            if upto > filled:
+                found[filled:upto] = solver.dense_output()(times[filled:upto]).T
+                filled = upto
+    return found[:filled]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from sciml.errors import ArgumentError
-from sciml.sindy.evaluation import solve_one
+from sciml.sindy.evaluation import solve_one, stiff_rest
 from sciml.sindy.exports import compiled, polynomial, rates
 from sciml.status import Status
 
@@ -248,18 +248,8 @@ def _single(law: Discovery, inputs: Any) -> Callable[[float, np.ndarray], Any]:
 def _stiff(
     slope: Any, states: np.ndarray, times: np.ndarray, filled: int, now: float, y: np.ndarray, rtol: float, atol: Any
 ) -> None:
-    from scipy.integrate import solve_ivp
-
-    rest = solve_ivp(
-        lambda t, x: slope(np.array([t]), x[None])[0],
-        (now, times[-1]),
-        y,
-        "LSODA",
-        t_eval=times[filled:],
-        rtol=rtol,
-        atol=atol,
-    )
-    states[filled : filled + rest.y.shape[1]] = rest.y.T
+    rest = stiff_rest(lambda t, x: slope(np.array([t]), x[None])[0], (now, times[-1]), y, times[filled:], rtol, atol)
+    states[filled : filled + len(rest)] = rest
 
 
 def score_of(law: Discovery, x: Any, t: Any, control: Any) -> float:
