@@ -13,6 +13,7 @@ from sciml.errors import ArgumentError
 from sciml.sindy import (
     ExponentialLibrary,
     FormulaLibrary,
+    LogarithmicLibrary,
     PolynomialLibrary,
     RationalLibrary,
     TrigonometricLibrary,
@@ -26,6 +27,7 @@ LIBRARIES = [
     TrigonometricLibrary((1.0, 2.5)),
     ExponentialLibrary(),
     RationalLibrary(),
+    LogarithmicLibrary(),
     FormulaLibrary(("x*sin(y)", "exp(-x**2)", "1/(2 + z)")),
     PolynomialLibrary(2) + TrigonometricLibrary(),
 ]

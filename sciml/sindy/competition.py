@@ -57,9 +57,13 @@ def compete(
 
 
 def _plain(pool: Pool) -> bool:
-    """Whether the best law holds and is simple: cubes and higher powers may stand for another function."""
+    """Whether the best law holds and is simple: cubes and higher powers may stand for another function.
+
+    For a single unknown squares may, too: over an interval any smooth function is nearly a parabola.
+    """
+    highest = 2 if pool.system.y.shape[1] + pool.system.inputs.shape[1] > 1 else 1
     return _holds(pool) and bool(
-        (pool.system.basis.degrees[pool.ranked[0].estimate.support // pool.system.shape[1]] < 3).all()
+        (pool.system.basis.degrees[pool.ranked[0].estimate.support // pool.system.shape[1]] <= highest).all()
     )
 
 

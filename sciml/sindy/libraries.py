@@ -173,6 +173,16 @@ class ExponentialLibrary(Library):
 
 @final
 @dataclass(frozen=True)
+class LogarithmicLibrary(Library):
+    """Logarithms log(x) and x log(x) of every variable, as in Gompertz' law of growth; for positive states only."""
+
+    def terms(self, names: Sequence[str]) -> tuple[Term, ...]:
+        """Return log(x) and x*log(x) by variable."""
+        return _functions([f"{factor}log({name})" for name in names for factor in ("", f"{name}*")], 2)
+
+
+@final
+@dataclass(frozen=True)
 class RationalLibrary(Library):
     """Saturating terms 1/(1 + x**k), x**j/(1 + x**k) with 1 <= j <= k, of every variable, k in `powers`."""
 

@@ -18,6 +18,7 @@ from sciml.sindy.libraries import (
     ExponentialLibrary,
     FormulaLibrary,
     Library,
+    LogarithmicLibrary,
     PolynomialLibrary,
     RationalLibrary,
     TrigonometricLibrary,
@@ -193,10 +194,10 @@ def _ladder(record: Trajectories) -> tuple[Library, ...]:
 
     degree = max((q for q in range(1, HIGHEST + 1) if fits(PolynomialLibrary(q))), default=1)
     small = PolynomialLibrary(min(degree, RICH_DEGREE))
-    rich = [
-        small + other
-        for other in (TrigonometricLibrary((1.0, 2.0), pairs=d <= 3), RationalLibrary(), ExponentialLibrary())
-    ]
+    others = [TrigonometricLibrary((1.0, 2.0), pairs=d <= 3), RationalLibrary(), ExponentialLibrary()]
+    if np.nanmin(record.values) > 0 and not record.control_names:
+        others.append(LogarithmicLibrary())
+    rich = [small + other for other in others]
     return (PolynomialLibrary(degree), *(library for library in rich if fits(library)))
 
 
