@@ -55,8 +55,8 @@ def reach(slope: Callable[[float, Any], Any], states: np.ndarray, times: np.ndar
 
     Returns
     -------
-    The largest distance at the steps of the method, over the unknowns, in units of the data's own largest one; infinite as soon as it exceeds `FAR`
-    and where there is no solution; None where it takes too many steps.
+    The largest distance at the steps of the method, over the unknowns, in units of the data's own largest one; infinite
+    as soon as it exceeds `FAR` and where there is no solution; None where it takes too many steps.
     """
     middle = (states.max(axis=0) + states.min(axis=0)) / 2
     size = np.maximum(np.ptp(states, axis=0) / 2, 1e-9 * np.max(np.abs(states), initial=1e-300))
