@@ -38,8 +38,10 @@ DEPENDENT = 1e-8
 LEADING = 8
 RIDGE = 1e-13
 STEPS = 8
-# Where data are fitted, steps of Levenberg and Marquardt: the ridge's factors, and the gain that is too little.
+# Where data are fitted, steps of Newton, of which so many in a row may gain nothing on the former, and then of
+# Levenberg and Marquardt: the ridge's factors, and the gain that is too little.
 FITTING_STEPS = 14
+WATCHED = 2
 EASED, RAISED = 30.0, 100.0
 MOST_RIDGE = 1e2
 SLOW = 0.03
@@ -220,9 +222,12 @@ class Subspace:
     def solve(self, x: Tensor, weights: Tensor, data_weight: float, over: Callable[[], bool]) -> Newton:
         """Solve the equations at places x, with conditions and snapshots, for coefficients and unknown numbers.
 
-        Equations alone are solved by damped Newton steps. Where data are fitted the steps are Levenberg's and
-        Marquardt's, which lessen the loss: what neither data nor equations determine, such as what enters at a side
-        without a condition, would be led far away by full steps.
+        Equations alone are solved by damped Newton steps. Where data are fitted, these may enlarge the loss, and are
+        forgotten if they lead to nothing less (R. M. Chamberlain et al., the watchdog technique,
+        doi:10.1007/BFb0120945): steps that must lessen it creep along the curved valley of a steep front whose place
+        and width depend on the numbers. If the full steps did not come to rest, steps of Levenberg and Marquardt go on
+        from the best of them: what neither data nor equations determine, such as what enters at a side without a
+        condition, may be led far away by full steps.
 
         Parameters
         ----------
@@ -233,33 +238,51 @@ class Subspace:
         modes = self.step.modes(self.count)
         rows: list[Rows] = [self.step.equations(modes, x, weights), *self.step.others(modes, data_weight)]
         functions = [self.functions(one.x, one.order) for one in rows]
-        numbers = len(self.step.quantities.z)
-        damping, loss, change, converged = 1.0, math.inf, math.inf, False
-        matrix = self.coefficients.new_zeros((0, 0))
-        fitted = bool(self.step.measured)
-        ridge = RIDGE
-        for number in range(FITTING_STEPS if fitted else STEPS):
+        full, rest = self._full_steps(rows, functions, over)
+        if rest or not self.step.measured:
+            return full
+        matrix, loss, change, converged, ridge = full.matrix, full.loss, full.change, full.converged, RIDGE
+        for number in range(FITTING_STEPS):
             if number and over():
                 break
-            system = NormalEquations(self.coefficients, numbers)
-            linear = [
-                one.slopes(phi, self.coefficients, self.step.quantities)
-                for one, phi in zip(rows, functions, strict=True)
-            ]
-            for slopes, phi in zip(linear, functions, strict=True):
-                system.add(slopes, phi)
-            loss = system.loss
+            system, _ = self._linearized(rows, functions)
             matrix, vector = system.result()
-            if fitted:
-                former = loss
-                taken = self._descent(rows, functions, matrix, vector, loss, ridge)
-                if taken is None:
-                    break
-                ridge, loss, change = taken
-                converged = True
-                if former - loss <= SLOW * former:
-                    break
-                continue
+            former = system.loss
+            taken = self._descent(rows, functions, matrix, vector, former, ridge)
+            if taken is None:
+                break
+            ridge, loss, change = taken
+            converged = True
+            if former - loss <= SLOW * former:
+                break
+        return Newton(converged, loss, matrix, change)
+
+    def _linearized(self, rows: list[Rows], functions: list[Tensor]) -> tuple[NormalEquations, list[Slopes]]:
+        """The normal equations at the present state, and the rows' slopes."""
+        quantities = self.step.quantities
+        system = NormalEquations(self.coefficients, len(quantities.z))
+        linear = [one.slopes(phi, self.coefficients, quantities) for one, phi in zip(rows, functions, strict=True)]
+        for slopes, phi in zip(linear, functions, strict=True):
+            system.add(slopes, phi)
+        return system, linear
+
+    def _full_steps(self, rows: list[Rows], functions: list[Tensor], over: Callable[[], bool]) -> tuple[Newton, bool]:
+        """Take Newton steps by the natural criterion, and tell whether they came to rest.
+
+        Where data are fitted, the state with the least loss that was met is taken.
+        """
+        fitted, quantities = bool(self.step.measured), self.step.quantities
+        damping, loss, change, converged = 1.0, math.inf, math.inf, False
+        matrix = self.coefficients.new_zeros((0, 0))
+        best, least, idle = (self.coefficients, quantities.z.clone()), math.inf, 0
+        rest, lessened = False, False
+        for number in range(STEPS):
+            if number and over():
+                break
+            system, linear = self._linearized(rows, functions)
+            loss = system.loss
+            least = min(least, loss)
+            matrix, vector = system.result()
             factor = _factor(matrix)
             if factor is None or not math.isfinite(loss):
                 break
@@ -269,11 +292,21 @@ class Subspace:
             taken = self._step(rows, functions, linear, factor, step, loss, damping)
             if taken is None:
                 break
-            damping, loss, left = taken
+            former, (damping, loss, left) = loss, taken
             converged = damping == 1.0
-            if converged and left <= max(SETTLED * math.sqrt(loss), AT_REST * float(self.coefficients.norm())):
+            rest = converged and left <= max(SETTLED * math.sqrt(loss), AT_REST * float(self.coefficients.norm()))
+            if fitted:
+                rest = rest and abs(loss - least) <= SLOW * least
+                idle = 0 if loss < (1 - SLOW) * former else idle + 1
+                if loss < least:
+                    best, least, lessened = (self.coefficients, quantities.z.clone()), loss, True
+            if rest or idle >= WATCHED:
                 break
-        return Newton(converged, loss, matrix, change)
+        if fitted:
+            self.coefficients = best[0]
+            quantities.load(best[1])
+            return Newton(lessened, least, matrix, change), rest
+        return Newton(converged, loss, matrix, change), rest
 
     def _descent(
         self, rows: list[Rows], functions: list[Tensor], matrix: Tensor, vector: Tensor, loss: float, ridge: float
