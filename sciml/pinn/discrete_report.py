@@ -34,6 +34,7 @@ STRICT = 0.05
 VIOLATION = 1e-4
 STEADY = 3.0
 SURE = 0.1
+UNFINISHED = 2.0
 # A distance of the state from equations and data that no answer has.
 APART = 0.03
 
@@ -113,6 +114,10 @@ class Judge:
     step : of the search.
     noise : as given, or None.
     tol : relative change that is at rest.
+
+    Attributes
+    ----------
+    moved : what the last round changed of the unconstrained numbers, [S].
     """
 
     def __init__(self, step: Step, noise: Mapping[str, float] | None, tol: float) -> None:
@@ -120,11 +125,15 @@ class Judge:
         self.noise = noise
         self.tol = tol
         self._former: np.ndarray | None = None
+        self._last = step.quantities.z.clone()
+        self.moved = np.zeros(len(step.quantities.z))
 
     def __call__(self, search: Search) -> tuple[bool, float]:
         """Return whether the search is over, and the weight of the data."""
         assert search.best is not None
         found = uncertainty_of(search, self.step, self.noise)
+        last, self._last = self._last, self.step.quantities.z.clone()
+        self.moved = (self._last - last).numpy()
         # Data that are farther off than their noise are not fitted yet, and do not count less for it.
         expected = max(min(found.misfit**2, 4 * search.noise), 1e-300)
         strict = STRICT * search.best.residual**2 / expected
@@ -153,6 +162,10 @@ def fit_of(
     """Return the answer of a search that has ended."""
     found = uncertainty_of(search, step, given)
     assert search.best is not None
+    if search.status is not Status.CONVERGED and isinstance(search.judge, Judge):
+        # Numbers that still move are not as sure as their curvature says: twice the last change joins the errors.
+        moved = UNFINISHED * search.judge.moved
+        found = found._replace(covariance=found.covariance + np.outer(moved, moved))
     z = [float(value) for value in step.quantities.z]
     parameters = estimates(unknowns.ranges, z, found.covariance, found.freedom)
     slopes = np.array(step.quantities.slopes)
