@@ -37,6 +37,8 @@ SURE = 0.1
 UNFINISHED = 2.0
 # A distance of the state from equations and data that no answer has.
 APART = 0.03
+# Numbers whose equations are met no better than this are not at rest, however little a round moves them.
+MET = 1e-3
 
 
 class Uncertainty(NamedTuple):
@@ -146,7 +148,7 @@ class Judge:
             return False, weight
         steady = max(weight / search.best.weight, search.best.weight / weight) <= STEADY
         allowed = np.maximum(self.tol * np.abs(values), SURE * abs(errors))
-        joined = _distance(search, found) <= APART
+        joined = _distance(search, found) <= APART and search.best.residual <= MET
         return bool(joined and steady and np.all(np.abs(values - former) <= allowed)), weight
 
 
