@@ -31,7 +31,7 @@ MOST_BOUTS = 10
 READY = 1e-6, 1e-4
 # Training that is this far from an answer, and of which a bout leaves more than a part, is in a valley that has none:
 # the search begins anew, up to so many times, with unknown numbers within a factor e^SPREAD of the first.
-STUCK = 3e-3
+STUCK = 1e-4
 LEFT = 0.3
 MOST_STARTS = 5
 SPREAD = 1.5
