@@ -308,15 +308,15 @@ def test_windows_that_end_worse_than_the_whole_interval_was_are_dropped(monkeypa
 
     def alone(march, window, splittable):
         trained(march, window, splittable)
-        march.estimate = 1e-3
+        march.chain.estimate = 1e-3
 
     def chain(march, lower, upper, network):
         for start, end in itertools.pairwise((lower, 0.5 * (lower + upper), upper)):
-            handover = Handover(march.pieces[-1]) if march.windows else None
+            handover = Handover(march.chain.pieces[-1]) if march.chain.windows else None
             made = continued(march.ansatz, start, end, handover)
             assert made is not None
-            march._open(march._window(made, network), handover)
-        march.estimate = estimate
+            march.chain.open(march._window(made, network), handover)
+        march.chain.estimate = estimate
         return TrainingStatus.BUDGET
 
     monkeypatch.setattr(March, "_alone", alone)

@@ -154,27 +154,27 @@ def solve(
             "the residual is not a finite number at the initial network; look for a division by zero, a logarithm or a "
             "root of something negative in the equations"
         )
-    if direct is not None and direct.estimate is not None and not (march.estimate or math.inf) < direct.estimate:
+    if direct is not None and direct.estimate is not None and not (march.chain.estimate or math.inf) < direct.estimate:
         return replace(direct, wall_time=limits.seconds())
-    corrections = [correction.columns for correction in march.corrections if correction is not None]
+    corrections = [correction.columns for correction in march.chain.corrections if correction is not None]
     details = {
         "iterations": march.steps,
         "correction": max(corrections, default=0),
-        "parameter_count": sum(_count(piece.network) for piece in march.pieces),
-        "points": max(window.objective.size for window in march.windows),
-        "windows": len(march.windows),
-        "optimizer": march.windows[0].optimizer.name,
+        "parameter_count": sum(_count(piece.network) for piece in march.chain.pieces),
+        "points": max(window.objective.size for window in march.chain.windows),
+        "windows": len(march.chain.windows),
+        "optimizer": march.chain.windows[0].optimizer.name,
         "network": plan.text if network is None or isinstance(network, str) else type(net).__name__,
         **about,
     }
     return Solution(
         problem,
-        evaluator_of(march.pieces, options, stream, generator),
+        evaluator_of(march.chain.pieces, options, stream, generator),
         method=_method(details),
         status=status,
         message=message,
         wall_time=limits.seconds(),
-        estimate=march.estimate,
+        estimate=march.chain.estimate,
         history=recorder.history,
         details=details,
     )

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from sciml.pinn.ansatz import Ansatz, continued
-from sciml.pinn.growth import comparable, grown_errors
+from sciml.pinn.chain import Chain
 from sciml.pinn.handover import Handover
-from sciml.pinn.piece import Piece, evaluate
+from sciml.pinn.piece import evaluate
 from sciml.pinn.plan import Plan
 from sciml.pinn.polish import Polished, can_be_polished, polished
 from sciml.pinn.progress import Limits, Recorder, extrapolated, monitor_points, values_of
@@ -50,10 +50,6 @@ _STATUS = {
 }
 
 
-# Windows, the correction that is part of the solution, the latest one tried, and what the window starts from.
-Chain = tuple[list[Window], list[Polished | None], list[Polished | None], list[Handover | None]]
-
-
 @final
 @dataclass
 class March:
@@ -78,8 +74,8 @@ class March:
 
     Attributes
     ----------
-    windows : as they were trained.
-    pieces : the solution, one for each window.
+    chain : the windows, which cover the interval in the end, and their estimated error.
+    discarded : optimizer steps of windows that are no longer in it.
     """
 
     ansatz: Ansatz
@@ -89,12 +85,8 @@ class March:
     generator: torch.Generator
     recorder: Recorder
     limits: Limits
-    windows: list[Window] = field(default_factory=list)
-    estimate: float | None = None
+    chain: Chain = field(default_factory=Chain)
     discarded: int = 0
-    corrections: list[Polished | None] = field(default_factory=list)
-    attempts: list[Polished | None] = field(default_factory=list)
-    handovers: list[Handover | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._met = 0
@@ -109,42 +101,29 @@ class March:
     @property
     def steps(self) -> int:
         """Optimizer steps so far, those of windows that had to be halved included."""
-        return self.discarded + sum(window.steps for window in self.windows)
+        return self.discarded + self.chain.steps
 
     @property
     def _target(self) -> float:
         """The loss at which a window is left for the next: the error is often that of a few tenths of its root."""
         return min((self.limits.tol / 10) ** 2, 1e-8)
 
-    @property
-    def pieces(self) -> list[Piece]:
-        """The solution: of each window the corrected state if there is one, else the trained one."""
-        return [
-            window.piece if correction is None else correction.piece
-            for window, correction in zip(self.windows, self.corrections, strict=True)
-        ]
-
     def run(self) -> tuple[Status, str]:
         """Solve; returns the status and a message (empty: the status's own advice)."""
         interval = self._interval()
         made = None if interval is None else continued(self.ansatz, *interval, None)
         window = self._window(self.ansatz if made is None else made)
-        self._open(window, None)
+        self.chain.open(window, None)
         status = self._alone(window, made is not None)
         if status is None and (spent := self.limits.spent(self.steps)) is not None:
             status = spent  # no time to do it better: a poor state of the whole interval is what there is
         if status is None:
             assert interval is not None
-            whole, estimate, loss = self._chain_state(), self.estimate, max(self._losses())
-            self.discarded += window.steps
-            self._close()
+            whole = self.chain
+            self._take(Chain())
             status = self._chain(*interval, window.piece.network)
-            known = (estimate or math.inf) < (self.estimate or math.inf)
-            unknown = estimate is None and self.estimate is None and loss < max(self._losses())
-            if status is not TrainingStatus.CONVERGED and (known or unknown):
-                # Time ended before the windows were as good as what there was before them.
-                self._restore(whole)
-                self.estimate = estimate
+            if status is not TrainingStatus.CONVERGED and whole.better(self.chain):
+                self._take(whole)  # time ended before the windows were as good as what there was before them
         return self._verdict(status)
 
     # -- one window ------------------------------------------------------------------------------------------------
@@ -162,19 +141,21 @@ class March:
             # States whose loss a later one undercuts less than that are of no use: keep the losses decreasing.
             past = [(loss, old) for loss, old in past if loss > evaluation.loss]
             past.append((evaluation.loss, values))
-            best = self.corrections[0]
+            best = self.chain.corrections[0]
             if best is None or evaluation.loss < best.loss:
-                self.corrections[0], self.estimate = None, trained
-            self._met = self._met + 1 if self.estimate is not None and self.estimate <= self.limits.tol else 0
+                self.chain.corrections[0], self.chain.estimate = None, trained
+            self._met = (
+                self._met + 1 if self.chain.estimate is not None and self.chain.estimate <= self.limits.tol else 0
+            )
             return self._met >= 2
 
         def corrected(attempt: Polished) -> bool:
             now = evaluate([attempt.piece], self._values, self._points)
-            self.estimate = extrapolated(values, now, max(attempt.loss / attempt.before, 1e-16))
-            return self.estimate <= self.limits.tol
+            self.chain.estimate = extrapolated(values, now, max(attempt.loss / attempt.before, 1e-16))
+            return self.chain.estimate <= self.limits.tol
 
         def wanting() -> float:
-            return math.inf if self.estimate is None else (self.estimate / self.limits.tol) ** 2
+            return math.inf if self.chain.estimate is None else (self.chain.estimate / self.limits.tol) ** 2
 
         # In more than one space coordinate it is the network itself that is handed over, which soon takes long.
         # And a loose tolerance is met by training on.
@@ -218,10 +199,10 @@ class March:
                 tried = window.work
                 cost = attempt.work if first else cost
                 first = False
-                self.attempts[number] = attempt
-                best = self.corrections[number]
+                self.chain.attempts[number] = attempt
+                best = self.chain.corrections[number]
                 if attempt.helps and (best is None or attempt.loss < best.loss):
-                    self._hand_over(number, attempt)
+                    self.chain.hand_over(number, attempt)
                     good = corrected(attempt)
                     self._note(window, attempt.evaluation, "corrected, " + stage)
                     if good:
@@ -232,7 +213,7 @@ class March:
                 late = budget is not None and time.perf_counter() - begun + 4 * attempt.seconds > budget
                 # Twice the columns square the factor, roughly.
                 expected = attempt.loss**2 / max(attempt.before, 1e-300)
-                short = expected > 10 * target and window.piece.ansatz.waves is None  # waves gain more than that
+                short = expected > self.plan.reach * target
                 if not attempt.pays or short or late or 2 * columns > self.plan.most_columns:
                     return False
                 columns *= 2
@@ -276,63 +257,51 @@ class March:
 
     def _chain(self, lower: float, upper: float, network: nn.Module) -> TrainingStatus:
         """March to a residual that should do; again, to a smaller one, while the estimate says no."""
-        former: tuple[Chain, float | None] | None = None
+        former: Chain | None = None
         target, length = self._target, (upper - lower) / 2
         network = restricted(network, self.ansatz, 0.5)
         while True:
             begun = time.perf_counter()
             status = self._pass(lower, upper, length, network, target)
-            self.estimate = self._grown()
-            met = self.estimate is not None and self.estimate <= self.limits.tol
-            if former is not None and not met and not (self.estimate or math.inf) < (former[1] or math.inf):
-                chain, self.estimate = former
-                self._restore(chain)
+            chain = self.chain
+            chain.estimate = chain.grown(self._values, self._points, self.plan.columns, self.generator)
+            met = chain.estimate is not None and chain.estimate <= self.limits.tol
+            if former is not None and not met and not (chain.estimate or math.inf) < (former.estimate or math.inf):
+                self._take(former)
             if met:
                 return TrainingStatus.CONVERGED
             status = self.limits.spent(self.steps) if status is None else status
             left, took = self.limits.left(), time.perf_counter() - begun
             if status is not None or (left is not None and left < 0.5 * took):
                 return status or TrainingStatus.BUDGET
-            if former is not None and self.estimate is former[1]:
+            if former is self.chain:
                 return TrainingStatus.STAGNATED
             # Again, from smaller windows and to a smaller residual: the error follows it, the loss its square.
-            former = self._chain_state(), self.estimate
-            gap = math.inf if self.estimate is None else self.estimate / self.limits.tol
+            former = chain
+            gap = math.inf if chain.estimate is None else chain.estimate / self.limits.tol
             target *= min(0.05, max(1e-6, (0.3 / gap) ** 2))
-            length = self.windows[0].length
-            network = self.windows[0].piece.network
-            self._restore(([], [], [], []))
+            length, network = chain.windows[0].length, chain.windows[0].piece.network
+            self._take(Chain())
 
-    def _chain_state(self) -> Chain:
-        return list(self.windows), list(self.corrections), list(self.attempts), list(self.handovers)
-
-    def _restore(self, chain: Chain) -> None:
-        steps = self.steps
-        windows, corrections, attempts, handovers = chain
-        self.windows, self.corrections = list(windows), list(corrections)
-        self.attempts, self.handovers = list(attempts), list(handovers)
-        self.discarded = steps - sum(window.steps for window in self.windows)
-
-    def _losses(self) -> list[float]:
-        return [
-            window.loss if correction is None else correction.loss
-            for window, correction in zip(self.windows, self.corrections, strict=True)
-        ]
+    def _take(self, chain: Chain) -> None:
+        """Go on with another chain; the steps of this one stay counted."""
+        self.discarded += self.chain.steps - chain.steps
+        self.chain = chain
 
     def _approach(
         self, window: Window, number: int, target: float, budget: float | None, halving: Halving | None
     ) -> TrainingStatus | None:
         """Train and correct a window of a chain to a target loss, or as well as the budget allows; None: halve it."""
-        self._hand_over(number, None)
+        self.chain.hand_over(number, None)
 
         def trained(evaluation: Evaluation) -> bool:
-            best = self.corrections[number]
+            best = self.chain.corrections[number]
             if best is not None and evaluation.loss < best.loss:
-                self._hand_over(number, None)
+                self.chain.hand_over(number, None)
             return evaluation.loss <= target
 
         def wanting() -> float:
-            return self._losses()[number] / target
+            return self.chain.losses[number] / target
 
         return self._train(
             window, number, trained, lambda attempt: attempt.loss <= target, target, budget, wanting, halving
@@ -348,11 +317,11 @@ class March:
             remaining = upper - start
             length = remaining / max(1, round(remaining / length + 0.3))
             end = upper if length > 0.999 * remaining else start + length
-            handover = Handover(self.pieces[-1]) if self.windows else None
+            handover = Handover(self.chain.pieces[-1]) if self.chain.windows else None
             made = continued(self.ansatz, start, end, handover)
             assert made is not None
             window = self._window(made, network)
-            self._open(window, handover)
+            self.chain.open(window, handover)
             if self.limits.spent(self.steps) is not None:
                 # No time is left: the rest of the interval is covered by the continued initial state.
                 length = remaining
@@ -362,14 +331,14 @@ class March:
                     left = max(left - FOR_ESTIMATE * self.limits.budget, 0.0)
                 share = None if left is None else max(FOR_WINDOWS * left * (end - start) / remaining, 0.05)
                 halving = self._halving(remaining, window, 0.3)
-                ended = self._approach(window, len(self.windows) - 1, target, share, halving)
+                ended = self._approach(window, len(self.chain.windows) - 1, target, share, halving)
                 if ended is TrainingStatus.DIVERGED:
                     return ended
                 if ended is None:
                     self.discarded += window.steps
-                    self._close()
-                    poor = window.loss > EARLY_LOSS and len(self.windows) > 0
-                    former = self.windows[-1].piece.network if poor else window.piece.network
+                    self.chain.close()
+                    poor = window.loss > EARLY_LOSS and len(self.chain.windows) > 0
+                    former = self.chain.windows[-1].piece.network if poor else window.piece.network
                     network = former if poor else restricted(former, made, 0.5)
                     length, halved = length / 2, 3
                     continue
@@ -380,35 +349,6 @@ class March:
                     length *= 1.5
             start, network = end, window.piece.network
         return self.limits.spent(self.steps)
-
-    def _grown(self) -> float | None:
-        """The estimated error of the chain; None where a window could not be judged."""
-        attempts = [attempt for attempt in self.attempts if attempt is not None]
-        if len(attempts) < len(self.windows):
-            return None
-        used = [correction is not None for correction in self.corrections]
-        if not comparable(attempts, used):
-            return None
-        errors = grown_errors(self.windows, attempts, used, self.plan.columns, self.generator)
-        now = evaluate(self.pieces, self._values, self._points)
-        return float(evaluate(errors, self._values, self._points).norm() / now.norm().clamp_min(1e-300))
-
-    def _open(self, window: Window, handover: Handover | None) -> None:
-        self.windows.append(window)
-        self.corrections.append(None)
-        self.attempts.append(None)
-        self.handovers.append(handover)
-
-    def _close(self) -> None:
-        for entries in (self.windows, self.corrections, self.attempts, self.handovers):
-            entries.pop()
-
-    def _hand_over(self, number: int, correction: Polished | None) -> None:
-        """Set what a window's solution is, and with it what the next one starts from."""
-        self.corrections[number] = correction
-        following = self.handovers[number + 1] if number + 1 < len(self.windows) else None
-        if following is not None:
-            following.piece = self.pieces[number]
 
     # -- common ----------------------------------------------------------------------------------------------------
 
@@ -424,11 +364,11 @@ class March:
         found = _STATUS[status]
         if found in (Status.CONVERGED, Status.DIVERGED):
             return found, ""
-        if self.estimate is None:
+        if self.chain.estimate is None:
             return found, "There is no error estimate yet: the residual has not fallen far enough. " + found.advice
-        missed = f"The estimated error {self.estimate:.1e} misses tol = {self.limits.tol:.1e}. "
+        missed = f"The estimated error {self.chain.estimate:.1e} misses tol = {self.limits.tol:.1e}. "
         return found, missed + found.advice
 
     def _note(self, window: Window, evaluation: Evaluation, stage: str) -> None:
         text = f"{stage}{window.objective.size} points"
-        self.recorder.note(self.steps, evaluation, self.estimate, text, self.pieces)
+        self.recorder.note(self.steps, evaluation, self.chain.estimate, text, self.chain.pieces)

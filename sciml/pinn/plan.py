@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -33,6 +34,7 @@ class Plan:
     fair_steps : a window is not halved for lack of accuracy before so many.
     most_windows : the shortest window is this fraction of the interval.
     columns, most_columns : coefficients of a correction by least squares (`sciml.pinn.polish`), at first and at most.
+    reach : twice the columns are tried if the loss that they promise is at most so many times the one that is needed.
     ready : from this loss on a correction is tried; before that the linearised equation is not the equation.
     """
 
@@ -50,6 +52,7 @@ class Plan:
     most_windows: int = 128
     columns: int = 240
     most_columns: int = 1200
+    reach: float = 10.0
     ready: float = 1e-3
 
     @property
@@ -88,7 +91,7 @@ def plan_for(problem: Problem, network: str | nn.Module | None = None, waves: bo
         shape = {"width": 16, "depth": 3} if dimension == 2 and problem.time is not None else {}
         plan = replace(plan, activation="sin", **shape)
     if waves:
-        plan = replace(plan, width=14, depth=4, columns=480, most_columns=960, ready=3e-6)
+        plan = replace(plan, width=14, depth=4, columns=480, most_columns=960, reach=math.inf, ready=3e-6)
     return _parsed(network, plan) if isinstance(network, str) else plan
 
 

@@ -5,7 +5,7 @@ Where an initial value has a jump of its slope under periodic continuation and t
 kink: its Fourier coefficients :math:`J/((ik)^2 L)` travel on, :math:`W(x,t) = \sum_k \hat K_k e^{ikx + (ik)^m A t}`,
 and fill the box with oscillations that no smooth network follows. The lower terms of the equations bend the waves
 slowly: for short waves (geometric optics, an expansion in 1/k: G. B. Whitham, Linear and Nonlinear Waves, 1974,
-doi:10.1002/9781118032954, section 11.8)
+doi:10.1002/9781118032954)
 
 .. math:: u = v(x,t) + M_0(x,t) W + M_1(x,t) \partial_x^{-1} W + M_2(x,t) \partial_x^{-2} W + \dots
 
