@@ -1,11 +1,12 @@
 """All benchmarks: list them, run them, sum them up.
 
-    python -m benchmarks [--only NAME ...] [--full] [--fresh] [--list] [--summary]
+    python -m benchmarks [--only NAME ...] [--full] [--fresh] [--device cuda] [--list] [--summary]
 
 Small by default, under ten minutes on two idle cores; `--full` runs what the README's tables are made of, which takes
 hours. Every benchmark has a process of its own. One JSON line a run is appended to runs/benchmarks/runs.jsonl, with
 versions, machine, load and seed; the whole output lies in runs/benchmarks/output. What was done is not run again, so an
-interrupted command resumes.
+interrupted command resumes. `--device cuda` runs the benchmarks that have networks to put on a GPU, and leaves out the
+others.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="benchmarks by name")
     parser.add_argument("--full", action="store_true", help="what the README's tables are made of: hours")
     parser.add_argument("--fresh", action="store_true", help="run again what was done")
+    parser.add_argument("--device", help="of the networks, as cuda; only the benchmarks that have some then run")
     parser.add_argument("--list", action="store_true", help="run nothing, say what there is")
     parser.add_argument("--summary", action="store_true", help="run nothing, sum up what was done")
     parser.add_argument("--out", type=Path, default=LOG, help=f"the file of runs ({LOG})")
@@ -66,9 +68,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(listing())
         return 0
     items = [item_named(name) for name in given.only] if given.only else ITEMS
+    if given.device is not None:
+        items = [item for item in items if item.devices]
+        if not items:
+            parser.error(f"--device: none of {', '.join(given.only)} has networks to put on {given.device}")
     given.out.parent.mkdir(parents=True, exist_ok=True)
     runner = Runner(
-        given.out, full=given.full, fresh=given.fresh, about=about, say=lambda text: print(text, flush=True)
+        given.out,
+        full=given.full,
+        fresh=given.fresh,
+        about=about,
+        device=given.device,
+        say=lambda text: print(text, flush=True),
     )
     if given.summary:
         results = [record for item in items if (record := runner.known(item)) is not None]

@@ -49,6 +49,7 @@ class Bench:
 
     path: Path
     threads: int
+    device: str = "cpu"
 
     def records(self) -> list[Record]:
         """Return all measurements; a line that an interruption cut off is left out."""
@@ -72,7 +73,7 @@ class Bench:
 
     def measure(self, job: Mapping[str, Any]) -> Record:
         """Run a job unless its measurement is there already; a failed one is run again."""
-        job = {**job, "threads": self.threads}
+        job = {**job, "threads": self.threads, "device": self.device}
         identity = [job.get(name) for name in IDENTITY]
         for record in self.records():
             if [record.get(name) for name in IDENTITY] == identity and not record.get("failure"):
@@ -89,7 +90,7 @@ class Bench:
             file.write(("\n" if cut else "") + json.dumps(record) + "\n")
 
     def _run(self, job: Mapping[str, Any], budget: float) -> Record:
-        job = {**job, "budget": budget, "threads": self.threads, "launched": time.time()}
+        job = {**job, "budget": budget, "threads": self.threads, "device": self.device, "launched": time.time()}
         command = [sys.executable, "-m", "benchmarks.measurement", json.dumps(job)]
         environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(self.threads))}
         try:
@@ -170,6 +171,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget-scale", type=float, default=1.0, help="factor on every budget of a network")
     parser.add_argument("--quick", action="store_true", help="a few cheap rows, one seed, a fifth of the time")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="threads of every run (2)")
+    parser.add_argument(
+        "--device", default="cpu", help="of the networks: cpu, cuda; another has a file of its own (cpu)"
+    )
     parser.add_argument("--no-deepxde", action="store_true", help="leave out DeepXDE's example")
     parser.add_argument("--no-classical", action="store_true", help="leave out the classical solver")
     parser.add_argument("--fresh", action="store_true", help="forget former measurements")
@@ -178,6 +182,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help=f"the file of measurements ({OUT}; --quick: {QUICK_OUT.name})")
     options = parser.parse_args(argv)
     options.out = options.out or (QUICK_OUT if options.quick else OUT)
+    if options.device != "cpu" and options.out in (OUT, QUICK_OUT):
+        options.out = options.out.with_stem(f"{options.out.stem}-{options.device.replace(':', '-')}")
     if options.threads < 1 or (options.seeds is not None and options.seeds < 1) or not options.budget_scale > 0:
         parser.error("--threads, --seeds and --budget-scale must be positive")
     known = {row.name for row in ROWS} | {row.group for row in ROWS} | {"deepxde"}
@@ -190,7 +196,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = _options(argv)
-    bench = Bench(options.out, options.threads)
+    bench = Bench(options.out, options.threads, options.device)
     if options.table:
         print(tables(bench.records(), options.runs))
         return 0

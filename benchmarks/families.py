@@ -101,8 +101,11 @@ def break_even(training: float, evaluation: float, classical_seconds: float) -> 
     return training / gain if gain > 0 else math.inf
 
 
-def trained(members: Family, coordinate: str, budget: float, tol: float, network: str | None, seed: int) -> Record:
-    """Train once; returns seconds, errors and evaluation times by member, and the errors on the way."""
+def trained(members: Family, coordinate: str, settings: Mapping[str, Any]) -> Record:
+    """Train once with these keywords of `pinn.solve`.
+
+    Returns seconds, errors and evaluation times by member, and the errors on the way.
+    """
     trace: list[tuple[float, float, float]] = []
 
     def report(state: Mapping[str, Any]) -> None:
@@ -112,11 +115,8 @@ def trained(members: Family, coordinate: str, budget: float, tol: float, network
 
     solution = pinn.solve(
         family(coordinate),
-        tol=tol,
-        budget=budget,
-        seed=seed,
-        network=network,
         optimizer="levenberg-marquardt",
+        **settings,
         progress=report,
     )
     errors, seconds = [], []
@@ -194,10 +194,10 @@ def written(members: Family, member: int, target: float) -> Record:
     return cheapest
 
 
-def measured(values: int, coordinate: str, budget: float, tol: float, network: str | None, seed: int) -> Record:
+def measured(values: int, coordinate: str, settings: Mapping[str, Any]) -> Record:
     """Train the network, solve each member classically to its error, and compare."""
     members = Family(values, coordinate)
-    ours = trained(members, coordinate, budget, tol, network, seed)
+    ours = trained(members, coordinate, settings)
     rows = []
     for k, nu in enumerate(members.viscosities):
         error, evaluation = ours["errors"][k], ours["evaluation_seconds"][k]
@@ -221,8 +221,7 @@ def measured(values: int, coordinate: str, budget: float, tol: float, network: s
     }
     return {
         "coordinate": coordinate,
-        "budget": budget,
-        "seed": seed,
+        **settings,
         "training_seconds": ours["seconds"],
         "worst_error": max(ours["errors"]),
         "rows": rows,
@@ -268,16 +267,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--network", help="WIDTHxDEPTH; else the choice is pinn's")
     parser.add_argument("--seed", type=int, default=0, help="of the network and its points (0)")
     parser.add_argument("--threads", type=int, default=1, help="of both (1)")
+    parser.add_argument("--device", default="cpu", help="of the network: cpu, cuda (cpu)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     given = parser.parse_args(argv)
     budget = given.budget if given.budget is not None else 40.0 if given.quick else 900.0
     values = given.values if given.values is not None else 3 if given.quick else 7
     if not budget > 0 or not given.tol > 0 or values < 2 or given.threads < 1 or given.seed < 0:
         parser.error("--budget, --tol and --threads must be positive, --values at least 2, --seed not negative")
+    names = ("tol", "network", "seed", "device")
+    settings = {"budget": budget, **{name: getattr(given, name) for name in names}}
     load = os.getloadavg()[0]
     torch.set_num_threads(given.threads)
     with threadpool_limits(given.threads, user_api="blas"):
-        found = measured(values, given.coordinate, budget, given.tol, given.network, given.seed)
+        found = measured(values, given.coordinate, settings)
     show(found)
     if given.json is not None:
         about = {"threads": given.threads, "load": round(load, 2), "rate": round(matrix_rate(), 1)}

@@ -32,6 +32,7 @@ class Item:
     resumes : whether the command itself skips what is in its file, and knows `--fresh`.
     writes : whether the command writes a JSON file with `--json`.
     seed : of the run, as far as there is one.
+    devices : whether the command knows `--device`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Item:
     resumes: bool = False
     writes: bool = False
     seed: int = 0
+    devices: bool = False
 
     @property
     def exists(self) -> bool:
@@ -51,9 +53,10 @@ class Item:
         path = HERE / f"{self.module}.py"
         return path.exists() and COMMAND in path.read_text()
 
-    def arguments(self, full: bool) -> Sequence[str] | None:
-        """Return the arguments of the small or the full run."""
-        return self.full if full else self.quick
+    def arguments(self, full: bool, device: str | None = None) -> Sequence[str] | None:
+        """Return the arguments of the small or the full run; without a device the command has its own choice."""
+        given = self.full if full else self.quick
+        return given if given is None or device is None or not self.devices else (*given, "--device", device)
 
 
 def _quick_file(name: str) -> list[str]:
@@ -87,6 +90,17 @@ ITEMS: tuple[Item, ...] = (
         writes=True,
     ),
     Item(
+        "devices",
+        "the same kernels and trainings on a processor and on a GPU, in float64 and float32",
+        "devices",
+        ("--points", "2048", "--repeat", "3", "--no-training"),
+        (),
+        (r"^\|",),
+        (0.1, 5),
+        writes=True,
+        devices=True,
+    ),
+    Item(
         "distributed",
         "one training in one process, in two, and with two threads",
         "scale_distributed",
@@ -95,6 +109,7 @@ ITEMS: tuple[Item, ...] = (
         (r".",),
         (0.5, 10),
         writes=True,
+        devices=True,
     ),
     Item(
         "accuracy",
@@ -105,6 +120,7 @@ ITEMS: tuple[Item, ...] = (
         (r"^\|",),
         (1.5, 180),
         resumes=True,
+        devices=True,
     ),
     Item(
         "outside",
@@ -163,6 +179,7 @@ ITEMS: tuple[Item, ...] = (
         (),
         (1.1, 20),
         writes=True,
+        devices=True,
     ),
     Item(
         "identification",

@@ -252,6 +252,7 @@ def _network(job: Mapping[str, Any]) -> Record:
             budget=job["budget"],
             seed=job["seed"],
             optimizer=row.optimizer,
+            device=job.get("device", "cpu"),
             progress=report,
         )
     except SolveError as error:

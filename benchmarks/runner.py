@@ -41,6 +41,7 @@ class Runner:
     full : whether to run the full commands.
     fresh : whether to forget what was done.
     about : returns what the numbers depend on: processor, versions.
+    device : what commands that know `--device` are given; None for their own choice.
     command : what starts a module; the module's name and its arguments follow.
     """
 
@@ -48,6 +49,7 @@ class Runner:
     full: bool = False
     fresh: bool = False
     about: Callable[[], Record] = dict
+    device: str | None = None
     command: Sequence[str] = (sys.executable, "-u", "-m")
     say: Callable[[str], None] = print
     _about: Record | None = field(default=None, init=False)
@@ -69,7 +71,7 @@ class Runner:
 
     def known(self, item: Item) -> Record | None:
         """Return the latest run of the same command, if it was done."""
-        arguments = list(item.arguments(self.full) or ())
+        arguments = list(item.arguments(self.full, self.device) or ())
         for record in reversed(self.records()):
             if (record["name"], record["mode"], record["arguments"]) == (item.name, self.mode, arguments):
                 return record if record["state"] == "done" else None
@@ -80,7 +82,7 @@ class Runner:
         results: list[Record] = []
         for k, item in enumerate(items, 1):
             head = f"[{k}/{len(items)}] {item.name}"
-            arguments = item.arguments(self.full)
+            arguments = item.arguments(self.full, self.device)
             if not item.exists or arguments is None:
                 reason = f"there is no benchmarks/{item.module}.py" if not item.exists else f"no {self.mode} run"
                 results.append({"name": item.name, "mode": self.mode, "state": "left out", "reason": reason})

@@ -177,7 +177,7 @@ def test_items_are_named_once_and_their_commands_accept_their_arguments(capsys: 
             continue
         command = importlib.import_module(f"benchmarks.{it.module}")
         for full in (False, True):
-            arguments = it.arguments(full)
+            arguments = it.arguments(full, "cuda")
             if arguments is None:
                 continue
             more = ["--json", "x.json"] if it.writes else []
@@ -198,6 +198,22 @@ def test_the_list_names_every_benchmark_and_nothing_is_run(capsys: pytest.Captur
     printed = capsys.readouterr().out
     assert all(it.name in printed for it in ITEMS)
     assert not (tmp_path / "runs.jsonl").exists()
+
+
+def test_a_device_goes_to_the_commands_that_have_networks_and_counts_as_another_run(runner: Callable[..., Runner]):
+    items = [item("a", devices=True), item("b")]
+    runner().run(items)
+    on_gpu = runner(device="cuda").run(items)
+    assert on_gpu[0]["arguments"] == ["--device", "cuda"]
+    assert any("arguments --device cuda" in line for line in on_gpu[0]["lines"])
+    assert on_gpu[1]["arguments"] == []
+    assert (runner().known(items[0]) or {})["arguments"] == []
+
+
+def test_without_a_network_there_is_nothing_to_put_on_a_device(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["--only", "discovery", "--device", "cuda"])
+    assert "none of discovery has networks" in capsys.readouterr().err
 
 
 def test_an_unknown_name_is_refused_with_those_that_are_known(capsys: pytest.CaptureFixture[str]):
