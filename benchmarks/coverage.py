@@ -1,7 +1,7 @@
 """How often 95 % intervals of an identification contain the truth: many draws of points and noise of one problem.
 
     python -m benchmarks.coverage --problem burgers|heat|conductivity|lotka_volterra [--draws N] [--first N]
-        [--fresh] [--table] [--out FILE]
+        [--jobs N] [--fresh] [--table] [--out FILE]
 
 Draw k takes points, noise and the first network from seed k; every run is a cold start. The settings are cheap: 45
 steps of training, then one correction by least squares (`lotka_volterra`: until the numbers come to rest). An end by
@@ -13,7 +13,8 @@ steps instead of seconds makes runs repeatable on a busy machine. No conditions 
 - lotka_volterra: 21 years of two species with log-normal noise of 0.2.
 
 Every run appends one JSON line to runs/benchmarks/coverage.jsonl; what is there is not run again. Seconds are those of
-the process, not of the clock.
+the process, not of the clock. With `--jobs` draws run beside each other, one thread each; one that fails or is killed
+loses only itself, and the next command draws it again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any, final
 
 from benchmarks.identification import Case, burgers, heat_function, heat_number, predators, record_of
+from sciml.sweep import sweep
 
 __all__ = ["STUDIES", "Study", "main", "summary"]
 
@@ -120,31 +122,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--problem", choices=list(STUDIES), help="what is identified (all)")
     parser.add_argument("--draws", type=int, default=DRAWS, help=f"how many ({DRAWS})")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
+    parser.add_argument("--jobs", type=int, default=1, help="draws at a time, -1 for one on each core (1)")
     parser.add_argument("--fresh", action="store_true", help="measure again what has been measured")
     parser.add_argument("--table", action="store_true", help="measure nothing, print the table")
     parser.add_argument("--out", type=Path, default=OUT, help=f"the file of measurements ({OUT})")
     options = parser.parse_args(argv)
     if options.draws < 1 or options.first < 0:
         parser.error(f"--draws must be at least 1 and --first at least 0, got {options.draws} and {options.first}")
+    if options.jobs == 0:
+        parser.error("--jobs must be a number of draws, or negative to count from the cores'")
+    failed = 0
     if not options.table:
-        import torch
-
-        # Problems of this size gain nothing from a second thread.
-        torch.set_num_threads(1)
         options.out.parent.mkdir(parents=True, exist_ok=True)
         there = set() if options.fresh else {(r["problem"], r["seed"]) for r in read(options.out)}
-        for problem in [options.problem] if options.problem else list(STUDIES):
-            for seed in range(options.first, options.first + options.draws):
-                if (problem, seed) in there:
-                    continue
-                record = run(problem, seed)
-                with options.out.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
-                print(f"{problem:16} seed {seed:3}  {record['seconds']:6.1f} s  {_line(record)}", flush=True)
+        problems = [options.problem] if options.problem else list(STUDIES)
+        seeds = range(options.first, options.first + options.draws)
+        left = [{"problem": p, "seed": k} for p in problems for k in seeds if (p, k) not in there]
+        # Problems of this size gain nothing from a second thread.
+        for outcome in sweep(run, left, jobs=options.jobs, threads=1):
+            head = f"{outcome.settings['problem']:16} seed {outcome.settings['seed']:3}"
+            if not outcome.success:
+                failed += 1
+                print(f"{head}  {outcome.error}", flush=True)
+                continue
+            with options.out.open("a") as file:
+                file.write(json.dumps(outcome.value) + "\n")
+            print(f"{head}  {outcome.value['seconds']:6.1f} s  {_line(outcome.value)}", flush=True)
         print()
     seeds = range(options.first, options.first + options.draws)
     print(summary([r for r in read(options.out) if r["seed"] in seeds]))
-    return 0
+    return 1 if failed else 0
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -60,7 +60,24 @@ def test_draws_that_are_there_are_not_run_again(tmp_path, monkeypatch, capsys):
     assert "| heat | k | 100.0% |" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["--problem", "wave"], ["--draws", "0"], ["--first", "-1"]])
+def test_a_draw_that_fails_loses_only_itself_and_is_drawn_again(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def run(problem, seed):
+        asked.append(seed)
+        if asked == [0]:
+            raise ArithmeticError("no result")
+        return record(problem, seed)
+
+    monkeypatch.setattr(coverage, "run", run)
+    command = ["--problem", "heat", "--draws", "2", "--out", str(tmp_path / "found.jsonl")]
+    assert main(command) == 1
+    assert "seed   0  ArithmeticError: no result" in capsys.readouterr().out
+    assert main(command) == 0
+    assert asked == [0, 1, 0]
+
+
+@pytest.mark.parametrize("arguments", [["--problem", "wave"], ["--draws", "0"], ["--first", "-1"], ["--jobs", "0"]])
 def test_wrong_arguments_are_refused(arguments, capsys):
     with pytest.raises(SystemExit):
         main(["--table", *arguments])
