@@ -1,45 +1,27 @@
-"""The commands: what they read, print, write and return."""
+"""What all commands share: reading a command line, help, lists, progress; real processes."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import sciml
-from sciml import classical, pinn
+from command_lines import HEAT, read
 from sciml.command import Option, Progress, parse
-from sciml.compare import main as compare
-from sciml.comparison import Reference, reference
-from sciml.comparison import compare as measure
-from sciml.errors import ArgumentError, ProblemWarning, SolveError
 from sciml.listing import equations_in
 from sciml.report import json_text
-from sciml.request import PROBLEM_OPTIONS, directory_name, is_condition, requested_problem
+from sciml.request import directory_name, is_condition
 from sciml.solve import main as solve
-from sciml.status import Status
 
-HEAT = ["u_t = 0.1*u_xx", "u(x,0) = sin(pi*x)", "u(0,t) = 0", "u(1,t) = 0"]
-
-
-@pytest.fixture(autouse=True)
-def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def read(*argv: str) -> sciml.Problem:
-    return requested_problem(parse(argv, PROBLEM_OPTIONS))
-
+pytestmark = pytest.mark.usefixtures("own_directory")
 
 # -- reading the command line --------------------------------------------------------------------------------------
 
@@ -171,169 +153,7 @@ def test_equations_are_read_off_a_file_without_running_it():
     assert equations_in("x = 1") == []
 
 
-# -- solving -------------------------------------------------------------------------------------------------------
-
-
-def test_json_is_one_object_on_stdout_and_the_directory_holds_the_rest(capsys: pytest.CaptureFixture[str]):
-    code = solve(["logistic", "--json", "--budget", "5", "--seed", "3", "--out", "here"])
-    captured = capsys.readouterr()
-    (line,) = captured.out.splitlines()
-    result = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert code == 0
-    assert (result["problem"], result["method"], result["success"], result["status"]) == (
-        "logistic",
-        "pinn",
-        True,
-        "converged",
-    )
-    assert result["error"] < 1e-3
-    assert result["seconds"] > 0
-    assert result["seed"] == 3
-    assert result["parameters"] > 10
-    assert result["iterations"] > 0
-    assert set(result["versions"]) >= {"sciml", "torch", "numpy", "scipy", "sympy", "python"}
-    assert result["comparison"]["text"].startswith("network ")
-    assert result["message"]
-    assert "relative L2 error" in captured.err
-    files = {path.name for path in Path("here").iterdir()}
-    assert files == {"figure.png", "figure.pdf", "history.csv", "solution.safetensors", "config.json"}
-    config = json.loads(Path("here/config.json").read_text())
-    assert config["command"][0] == "logistic"
-    assert config["result"]["error"] == result["error"]
-    assert config["problem"]["equations"] == result["equations"]
-    with Path("here/history.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
-    assert sciml.load_solution("here").error() == pytest.approx(result["error"])
-
-
-def test_the_classical_solver_solves_equations_typed_as_text(capsys: pytest.CaptureFixture[str]):
-    code = solve([*HEAT, "--domain", "x=0:1", "t=0:1", "--method", "classical", "--rtol", "1e-8"])
-    captured = capsys.readouterr()
-    assert code == 0
-    assert "u_t = 0.1·u_xx" in captured.out
-    assert "u(x,0) = sin(π·x); u(0,t) = 0" in captured.out
-    (directory,) = Path("runs").iterdir()
-    assert json.loads((directory / "config.json").read_text())["result"]["problem"] == "u_t = 0.1*u_xx"
-    u = sciml.load_solution(directory)
-    x = np.linspace(0, 1, 11)
-    np.testing.assert_allclose(u(x, 0.7), np.exp(-0.07 * np.pi**2) * np.sin(np.pi * x), atol=1e-8)
-    assert "no exact solution" in captured.out
-
-
-def test_a_loose_classical_result_is_measured_against_a_tight_one(capsys: pytest.CaptureFixture[str]):
-    assert solve(["lotka_volterra", "--method", "classical", "--rtol", "1e-3", "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert result["reference"] == "classical"
-    assert 1e-12 < result["error"] < 1e-3
-    assert result["comparison"] is None
-
-
-def fake(status: Status, **changes: Any) -> Callable[..., sciml.Solution]:
-    """Return a solver that gives the classical solution of logistic growth, ended in some way."""
-
-    def run(problem: sciml.Problem, **options: Any) -> sciml.Solution:
-        u = classical.solve(problem, rtol=1e-6)
-        given = {"estimate": float("nan"), "wall_time": 0.5, "history": {"loss": [1.0, float("inf")]}} | changes
-        return sciml.Solution(problem, u.evaluator, method="fake", status=status, **given)
-
-    return run
-
-
-def test_what_did_not_converge_is_written_all_the_same_and_exits_with_1(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(pinn, "solve", fake(Status.DIVERGED))
-    assert solve(["logistic", "--json", "--no-compare"]) == 1
-    captured = capsys.readouterr()
-    result = json.loads(captured.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert (result["success"], result["status"], result["estimate"]) == (False, "diverged", None)
-    assert result["message"] == Status.DIVERGED.advice
-    assert result["comparison"] is None
-    assert Path("runs/logistic/figure.png").exists()
-
-
-def test_a_solver_without_any_result_exits_with_1_and_still_prints_its_object(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    def fail(problem: sciml.Problem, **_: Any) -> None:
-        raise SolveError("nothing finite was found")
-
-    monkeypatch.setattr(pinn, "solve", fail)
-    assert solve(["logistic", "--json"]) == 1
-    captured = capsys.readouterr()
-    result = json.loads(captured.out)
-    assert (result["success"], result["error"], result["message"]) == (False, None, "nothing finite was found")
-    assert captured.err.splitlines()[-1] == "sciml.solve: nothing finite was found"
-    assert solve(["logistic"]) == 1
-
-
-def test_an_interrupt_ends_quietly_with_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    def interrupted(problem: sciml.Problem, **_: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(pinn, "solve", interrupted)
-    assert solve(["logistic"]) == 130
-    assert compare(["logistic"]) == 130
-    assert capsys.readouterr().err == ""
-
-
-def test_a_fault_of_the_program_is_told_in_two_lines_or_shown(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    def broken(problem: sciml.Problem, **_: Any) -> None:
-        raise ZeroDivisionError("division by zero")
-
-    monkeypatch.setattr(pinn, "solve", broken)
-    assert solve(["logistic"]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 2
-    with pytest.raises(ZeroDivisionError):
-        solve(["logistic", "--traceback"])
-
-
-def test_a_fault_of_the_comparison_costs_no_result(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    def broken(*_: Any, **__: Any) -> None:
-        raise ZeroDivisionError("division by zero")
-
-    monkeypatch.setattr(pinn, "solve", fake(Status.CONVERGED))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sciml.comparison.compare", broken)
-        assert solve(["logistic", "--json"]) == 0
-    captured = capsys.readouterr()
-    result = json.loads(captured.out)
-    assert result["error"] < 1e-5
-    assert "ZeroDivisionError" in result["note"]
-    assert "no comparison: ZeroDivisionError" in captured.err
-    assert Path("runs/logistic/solution.safetensors").exists()
-    assert Path("runs/logistic/figure.png").exists()
-
-
-def test_warnings_are_one_line_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pinn, "solve", fake(Status.CONVERGED))
-    text = [*HEAT[:2], "u(0,t) = 1", "u(1,t) = 0"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pinn, "solve", lambda problem, **_: (_ for _ in ()).throw(SolveError("stop")))
-        assert solve([*text, "--domain", "x=0:1", "t=0:1"]) == 1
-    first, *_ = capsys.readouterr().err.splitlines()
-    assert first.startswith("warning: conditions")
-    with pytest.warns(ProblemWarning):
-        read(*text, "--domain", "x=0:1", "t=0:1")
-
-
-def test_the_solver_gets_the_words_of_the_command_line(monkeypatch: pytest.MonkeyPatch):
-    got: dict[str, Any] = {}
-
-    def spy(problem: sciml.Problem, **options: Any) -> None:
-        got.update(options)
-        raise SolveError("enough")
-
-    monkeypatch.setattr(pinn, "solve", spy)
-    words = ["--tol", "1e-3", "--budget", "7", "--seed", "5", "--device", "cpu"]
-    words += ["--dtype", "float32", "--optimizer", "adam", "--iterations", "9"]
-    assert solve(["logistic", *words]) == 1
-    got.pop("progress")
-    expected = {"tol": 1e-3, "budget": 7.0, "seed": 5, "device": "cpu", "dtype": "float32"}
-    assert got == {**expected, "optimizer": "adam", "iterations": 9}
+# -- what is shown ----------------------------------------------------------------------------------------------------
 
 
 def test_progress_on_a_pipe_is_an_occasional_line(capsys: pytest.CaptureFixture[str]):
@@ -376,94 +196,6 @@ def test_numbers_that_are_not_finite_are_null():
     assert json_text({"a": float("nan"), "b": [np.float64("inf"), np.int64(3)], "c": (True, None)}) == (
         '{"a": null, "b": [null, 3], "c": [true, null]}'
     )
-
-
-# -- comparing -----------------------------------------------------------------------------------------------------
-
-
-def network(seconds: float, error: float) -> sciml.Solution:
-    """Return a solution of logistic growth with this relative error, as if a network had taken so long."""
-    problem = sciml.load("logistic")
-    accurate = classical.solve(problem, rtol=1e-12)
-
-    class Scaled(type(accurate.evaluator)):  # type: ignore[misc]
-        def __init__(self) -> None:
-            pass
-
-        def evaluate(self, partials: Any, points: np.ndarray) -> np.ndarray:
-            return (1 + error) * accurate.evaluator.evaluate(partials, points)
-
-    return sciml.Solution(problem, Scaled(), method="pinn", status=Status.CONVERGED, wall_time=seconds)
-
-
-def test_the_comparison_measures_at_equal_accuracy_and_equal_time():
-    slow = network(seconds=100.0, error=1e-5)
-    result = measure(slow.problem, slow, budget=20.0)
-    assert result.network_error == pytest.approx(1e-5, rel=1e-3)
-    assert result.classical_seconds is not None
-    assert result.classical_seconds < 1.0
-    assert result.classical_error is not None
-    assert result.classical_error < 1e-8
-    assert result.speedup == pytest.approx(100.0 / result.classical_seconds)
-    assert "times faster" in result.text
-    assert "in the network's time" in result.text
-    for step in result.steps:
-        assert step.error == pytest.approx(
-            max(1e-15, classical.solve(slow.problem, rtol=step.rtol).error()), rel=0.5, abs=1e-14
-        )
-
-
-def test_the_comparison_is_honest_when_the_network_wins():
-    fast = network(seconds=1e-7, error=1e-13)
-    result = measure(fast.problem, fast, budget=10.0, ladder=(1e-2, 1e-4))
-    assert result.classical_seconds is None
-    assert result.classical_error is None
-    assert "less accurate than the network" in result.text
-    assert "no result in the network's time" in result.text
-    quick = network(seconds=1e-6, error=1e-2)
-    assert "the network is" in measure(quick.problem, quick, budget=10.0, ladder=(1e-6,)).text
-
-
-def test_the_reference_is_exact_where_possible_and_classical_otherwise():
-    logistic, orbit = sciml.load("logistic"), sciml.load("lotka_volterra")
-    exact = reference(logistic)
-    assert (exact.kind, exact.solution) == ("exact", None)
-    np.testing.assert_allclose(exact(np.array([0.0]))["y"], [0.1])
-    tight = reference(orbit)
-    assert tight.kind == "classical"
-    assert tight.solution is not None
-    assert 0 < tight.accuracy <= 1e-8
-    assert tight.error(tight.solution) == tight.accuracy  # no error below what the reference can show
-    assert "classical reference" in tight.text
-
-
-def test_a_pressure_known_at_one_point_stays_out_of_the_error():
-    cavity = Reference("classical", sciml.load("lid_driven_cavity"), 1e-4, ("u", "v"))
-    from sciml.comparison import _judged
-
-    assert _judged(cavity.problem) == ("u", "v")
-    assert _judged(sciml.load("schroedinger")) == ("u", "v")
-    assert _judged(sciml.load("lorenz")) == ("x", "y", "z")
-
-
-def test_without_a_reference_the_reason_is_given():
-    problem = sciml.Problem("u_xxy + u_yyyyx = 1", ["u(0, y) = 0"], {"x": (0, 1), "y": (0, 1)})
-    with pytest.raises(SolveError, match="no "):
-        reference(problem, budget=5.0)
-    with pytest.raises(ArgumentError, match="budget"):
-        measure(sciml.load("logistic"), budget=-1.0)
-
-
-def test_the_compare_command_prints_a_table_and_writes_a_figure(capsys: pytest.CaptureFixture[str]):
-    assert compare(["logistic", "--budget", "5", "--json"]) == 0
-    captured = capsys.readouterr()
-    result = json.loads(captured.out)
-    assert result["problem"] == "logistic"
-    assert result["network_error"] < 1e-3
-    assert len(result["steps"]) >= 3
-    assert "rtol" in captured.err
-    files = {path.name for path in Path("runs/logistic").iterdir()}
-    assert files == {"comparison.json", "comparison.png", "comparison.pdf"}
 
 
 # -- real processes ------------------------------------------------------------------------------------------------

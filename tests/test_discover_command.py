@@ -1,4 +1,4 @@
-"""The command `discover`: what it reads and assumes, prints, writes and returns; the figure of a discovery."""
+"""The command `discover`: what it reads and assumes, prints, writes and returns."""
 
 from __future__ import annotations
 
@@ -11,37 +11,14 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from discovery_samples import DATA, oscillator, wave, write_csv
 from sciml import sindy
 from sciml.discover import main as discover
-from sciml.discovery_plotting import plot
-from sciml.errors import ArgumentError, FileFormatError
-from sciml.gridded import grid_of
-from sciml.sindy.discovery import Alternative, Discovery, load_discovery
-from sciml.tabular import records_of
+from sciml.sindy.discovery import Discovery, load_discovery
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+pytestmark = pytest.mark.usefixtures("own_directory")
+
 KEYS = {"equations", "coefficients", "standard_errors", "inclusion", "noise", "alternatives", "trusted", "seconds"}
-
-
-@pytest.fixture(autouse=True)
-def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def oscillator(noise: float = 0.01, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Van der Pol's oscillator x' = y, y' = (1 - x^2) y - x, 400 samples."""
-    t = np.linspace(0, 20, 400)
-    x = solve_ivp(
-        lambda _, u: [u[1], (1 - u[0] ** 2) * u[1] - u[0]], (0, 20), [2, 0], t_eval=t, rtol=1e-9, atol=1e-9
-    ).y.T
-    return t, x + noise * np.random.default_rng(seed).normal(size=x.shape)
-
-
-def write_csv(path: str, header: str, *columns: np.ndarray) -> None:
-    np.savetxt(path, np.column_stack(columns), delimiter=",", header=header, comments="")
-
-
-# -- the whole command ---------------------------------------------------------------------------------------------
 
 
 def test_a_table_becomes_equations_files_and_one_json_object(capsys: pytest.CaptureFixture[str]):
@@ -194,150 +171,6 @@ def test_wrong_usage_is_one_line_and_the_exit_code_two(
     assert not Path("runs").exists()
 
 
-# -- tables --------------------------------------------------------------------------------------------------------
-
-
-def test_the_time_is_found_by_its_name_or_because_it_increases():
-    t, x = oscillator()
-    write_csv("named.csv", "x,y,Time [s]", x, t)
-    named = records_of("named.csv")
-    assert named.names == ("x", "y")
-    np.testing.assert_array_equal(named.times[0], t)
-    write_csv("first.csv", "clock,x,y", t, x)
-    first = records_of("first.csv")
-    assert "the first column, 'clock'" in first.assumptions[0]
-    write_csv("none.csv", "x,y", x)
-    none = records_of("none.csv")
-    np.testing.assert_array_equal(none.times[0], np.arange(400))
-    assert "one unit of time apart" in none.assumptions[0]
-    np.testing.assert_allclose(records_of("none.csv", step=0.5).times[0], 0.5 * np.arange(400))
-    np.testing.assert_array_equal(records_of("first.csv", time="clock", columns={"b": "y"}).states[0][:, 0], x[:, 1])
-
-
-def test_names_choose_columns_or_rename_them_all():
-    t, x = oscillator()
-    write_csv("three.csv", "t,x,y,Hare pelts (1000)", t, x, x[:, 0] + 1)
-    assert records_of("three.csv").names == ("x", "y", "Hare_pelts")
-    assert records_of("three.csv", names=["y"]).names == ("y",)
-    renamed = records_of("three.csv", names=["a", "b", "c"])
-    np.testing.assert_array_equal(renamed.states[0][:, 0], x[:, 0])
-    assert renamed.names == ("a", "b", "c")
-    np.savetxt("bare.dat", np.column_stack([t, x]))
-    assert records_of("bare.dat").names == ("x", "y")
-
-
-def test_trajectories_begin_where_the_time_goes_back_or_a_label_changes():
-    t, x = oscillator()
-    write_csv("two.csv", "t,x,y", np.tile(t, 2), np.tile(x, (2, 1)))
-    two = records_of("two.csv")
-    assert [len(times) for times in two.times] == [400, 400]
-    assert "the time goes back after row 400" in two.assumptions[-1]
-    write_csv("labels.csv", "run,t,x,y", np.repeat([1.0, 2.0], 200), np.arange(400.0), x)
-    labelled = records_of("labels.csv", group="run")
-    assert [len(times) for times in labelled.times] == [200, 200]
-    assert labelled.names == ("x", "y")
-
-
-def test_remarks_are_left_out_and_missing_entries_stay_missing():
-    rows = "".join(f"{k},{k**2 if k != 5 else ''},fine\n" for k in range(20))
-    Path("remarks.csv").write_text("t,x,remark\n" + rows)
-    found = records_of("remarks.csv")
-    assert found.names == ("x",)
-    assert np.isnan(found.states[0][5, 0])
-    assert np.isfinite(np.delete(found.states[0], 5)).all()
-    assert any("'remark' holds no numbers" in text for text in found.assumptions)
-
-
-def test_archives_hold_vectors_and_matrices_of_samples():
-    t, x = oscillator()
-    np.savez("a.npz", t=t, states=x, mass=np.array(2.0), other=np.ones(3))
-    found = records_of("a.npz")
-    assert found.names == ("x", "y")
-    np.testing.assert_array_equal(found.states[0], x)
-    assert any("'other' of the shape [3] is left out" in text for text in found.assumptions)
-    turned = records_of_turned(t, x)
-    np.testing.assert_array_equal(turned.states[0], x)
-    second = records_of("a.npz", columns={"v": "states:2"})
-    np.testing.assert_array_equal(second.states[0][:, 0], x[:, 1])
-    with pytest.raises(ArgumentError, match="no column 'states:3'"):
-        records_of("a.npz", columns={"v": "states:3"})
-    np.savez("b.npz", t=np.where(np.arange(400) == 2, np.nan, t), states=x)
-    with pytest.raises(FileFormatError, match="the time is missing in row 3"):
-        records_of("b.npz")
-
-
-def records_of_turned(t: np.ndarray, x: np.ndarray):
-    np.savez("turned.npz", t=t, states=x.T)
-    return records_of("turned.npz")
-
-
-# -- fields --------------------------------------------------------------------------------------------------------
-
-
-def wave(space: int = 32, moments: int = 48) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, t = np.linspace(0, 2 * np.pi, space, endpoint=False), np.linspace(0, 3, moments)
-    return x, t, np.sin(x[:, None] - 2 * t) + 0.5 * np.cos(2 * x[:, None] - 4 * t)
-
-
-def test_fields_are_arrays_as_long_as_their_coordinates():
-    x, t, u = wave()
-    np.savez("wave.npz", x=x, t=t, usol=u, extra=np.ones((3, 4)))
-    found = grid_of("wave.npz")
-    assert found is not None
-    assert list(found.coordinates) == ["x", "t"]
-    np.testing.assert_array_equal(found.fields["u"], u)
-    assert any("u for 'usol'" in text for text in found.assumptions)
-    renamed = grid_of("wave.npz", columns={"h": "usol"})
-    assert renamed is not None
-    assert list(renamed.fields) == ["h"]
-
-
-def test_the_time_becomes_the_last_axis():
-    x, t, u = wave()
-    np.savez("turned.npz", xx=x, tt=t, u=u.T)
-    found = grid_of("turned.npz")
-    assert found is not None
-    assert list(found.coordinates) == ["xx", "t"]
-    np.testing.assert_array_equal(found.fields["u"], u)
-    asked = grid_of("turned.npz", coordinates=["t=tt", "x=xx"])
-    assert asked is not None
-    assert list(asked.coordinates) == ["x", "t"]
-    np.testing.assert_array_equal(asked.fields["u"], u)
-
-
-def test_a_matrix_of_samples_is_no_field_and_a_table_can_be_one():
-    t, x = oscillator()
-    np.savez("samples.npz", t=t, states=x)
-    assert grid_of("samples.npz") is None
-    x, t, u = wave()
-    order = np.random.default_rng(0).permutation(u.size)
-    rows = np.stack([*(a.ravel() for a in np.meshgrid(x, t, indexing="ij")), u.ravel()], 1)[order]
-    write_csv("long.csv", "x,t,u", rows)
-    assert grid_of("long.csv") is None
-    found = grid_of("long.csv", coordinates=["x", "t"])
-    assert found is not None
-    np.testing.assert_allclose(found.fields["u"], u)
-    write_csv("gap.csv", "x,t,u", rows[1:])
-    with pytest.raises(ArgumentError, match="the points are no grid"):
-        grid_of("gap.csv", coordinates=["x", "t"])
-
-
-@pytest.mark.parametrize(
-    ("name", "shape", "complex_"),
-    [("raissi_burgers", (256, 100), False), ("pdefind_kdv", (512, 201), False), ("esindy_ks", (256, 301), False),
-     ("raissi_nls", (256, 201), True)],
-)  # fmt: skip
-def test_files_that_others_made_are_read(name: str, shape: tuple[int, int], complex_: bool):
-    path = DATA / f"{name}.mat"
-    if not path.is_file():
-        pytest.skip(f"{path} is not there")
-    found = grid_of(path)
-    assert found is not None
-    assert list(found.coordinates) == ["x", "t"]
-    assert found.fields["u"].shape == shape
-    assert np.iscomplexobj(found.fields["u"]) == complex_
-
-
 def test_a_file_of_fields_goes_to_the_search_for_partial_differential_equations(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
@@ -366,52 +199,3 @@ def test_the_equation_of_a_wave_is_found_from_an_archive(capsys: pytest.CaptureF
     assert set(found["coefficients"]["u"]) == {"u_x"}
     assert found["coefficients"]["u"]["u_x"] == pytest.approx(-2, abs=0.02)
     assert found["noise"]["u"] == pytest.approx(0.05, rel=0.1)
-
-
-# -- the figure ----------------------------------------------------------------------------------------------------
-
-
-def law(names: str = "xy", kind: str = "flow") -> Discovery:
-    t = np.linspace(0, 5, 60)
-    states = np.stack([np.cos(t + k) for k in range(len(names))], 1)
-    terms = {name: {names[(k + 1) % len(names)]: 0.5, f"{name}**3": -0.5} for k, name in enumerate(names)}
-    return Discovery(
-        tuple(names), ("",) * len(names), terms,
-        standard_errors={name: dict.fromkeys(own, 0.1) for name, own in terms.items()},
-        intervals={n: {term: (value - 0.2, value + 0.2) for term, value in own.items()} for n, own in terms.items()},
-        inclusion={name: dict.fromkeys(own, 0.4) for name, own in terms.items()},
-        alternatives=(Alternative(("",) * len(names), 0.2, {name: {"1": 3.0} for name in names}),),
-        states=(states,), times=(t,), data=(states + 0.01,), kind=kind,  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(("names", "kind", "panels"), [("x", "flow", 2), ("xy", "flow", 4), ("xyz", "flow", 5),
-                                                       ("abcd", "flow", 5), ("xy", "map", 4)])  # fmt: skip
-def test_the_figure_has_a_panel_for_each_unknown_one_for_the_coefficients_and_a_portrait(
-    names: str, kind: str, panels: int
-):
-    figure = plot(law(names, kind))
-    assert len(figure.axes) == panels
-    labels = [tick.get_text() for tick in figure.axes[-1].get_yticklabels()]
-    # Two terms of each equation, and the constant that only the runner-up has.
-    assert len(labels) == 3 * len(names)
-    curves = {line.get_label(): line for line in figure.axes[0].lines}
-    assert {"data", "denoised", "law, solved"} <= set(curves)
-    assert np.size(curves["data"].get_xdata()) == 60
-
-
-def test_a_law_draws_itself_into_a_file_and_twice_the_same():
-    for name in ("one.png", "two.png"):
-        law().plot(name)
-    assert Path("one.png").read_bytes() == Path("two.png").read_bytes()
-    with pytest.raises(ArgumentError, match="path must end in a format"):
-        law().plot("figure.jpgg")
-
-
-def test_a_law_that_leaves_the_record_does_not_flatten_the_curves():
-    wild = Discovery(
-        ("x",), ("x' = x**2",), {"x": {"x**2": 1.0}}, times=(np.linspace(0, 2, 50),),
-        states=(np.ones((50, 1)) + 0.1 * np.sin(np.arange(50))[:, None],), data=(np.full((50, 1), 1.0),),
-    )  # fmt: skip
-    low, high = plot(wild).axes[0].get_ylim()
-    assert 0.5 < low < 0.95 < 1.05 < high < 1.5
