@@ -183,7 +183,7 @@ def test_a_file_of_fields_goes_to_the_search_for_partial_differential_equations(
         return Discovery(("u",), ("u_t = -2*u_x",), {"u": {"u_x": -2.0}}, kind="field", coordinates=("x", "t"),
                          times=(x, t), data=(u,), states=(u,))  # fmt: skip
 
-    monkeypatch.setattr(sindy, "discover_field", fake, raising=False)
+    monkeypatch.setattr(sindy, "discover_field", fake)
     assert discover(["wave.npz", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["equations"] == ["u_t = -2*u_x"]
     np.testing.assert_array_equal(given["fields"]["u"], u)

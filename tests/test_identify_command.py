@@ -70,7 +70,7 @@ def test_the_solver_gets_the_words_of_the_command_line(solver: Any, monkeypatch:
         "tol": 1e-3, "seed": 5, "iterations": 9, "network": "8x2", "dtype": "float32", "device": "cpu", "start": "old",
     }  # fmt: skip
     other = fake()
-    monkeypatch.setattr(classical, "identify", other, raising=False)
+    monkeypatch.setattr(classical, "identify", other)
     assert identify([*LOGISTIC, "--method", "classical", "--rtol", "1e-6", "--seed", "3"]) == 0
     asked = other.asked  # type: ignore[attr-defined]
     assert (asked["rtol"], asked["budget"], asked["bounds"]) == (1e-6, 60.0, None)
@@ -158,7 +158,7 @@ def test_what_did_not_converge_is_written_all_the_same_and_exits_with_1(
 ):
     nothing = {"r": Estimate(2.0, math.inf, (-math.inf, math.inf))}
     run = fake(Status.BUDGET, parameters=nothing, undetermined=[{"r": 1.0}])
-    monkeypatch.setattr(pinn, "identify", run, raising=False)
+    monkeypatch.setattr(pinn, "identify", run)
     assert identify([*LOGISTIC, "--json"]) == 1
     captured = capsys.readouterr()
     result = json.loads(captured.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -175,7 +175,7 @@ def test_a_solver_without_a_result_exits_with_1_and_still_prints_its_object(
     def fail(*_: Any, **__: Any) -> None:
         raise SolveError("nothing finite was found")
 
-    monkeypatch.setattr(pinn, "identify", fail, raising=False)
+    monkeypatch.setattr(pinn, "identify", fail)
     assert identify([*LOGISTIC, "--json"]) == 1
     captured = capsys.readouterr()
     result = json.loads(captured.out)
@@ -191,7 +191,7 @@ def test_a_failure_that_carries_a_fit_is_shown_as_one(
     def fail(*arguments: Any, **options: Any) -> None:
         raise SolveError("it diverged", fake(Status.DIVERGED)(*arguments, **options))
 
-    monkeypatch.setattr(pinn, "identify", fail, raising=False)
+    monkeypatch.setattr(pinn, "identify", fail)
     assert identify([*LOGISTIC]) == 1
     assert "diverged after 0.5 s" in capsys.readouterr().out
     assert load_fit("runs/identify-logistic").status is Status.DIVERGED
@@ -201,7 +201,7 @@ def test_an_interrupt_ends_quietly_with_130(capsys: pytest.CaptureFixture[str], 
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pinn, "identify", interrupted, raising=False)
+    monkeypatch.setattr(pinn, "identify", interrupted)
     assert identify([*LOGISTIC]) == 130
     assert compare(["--identify", *LOGISTIC]) == 130
     assert capsys.readouterr().err == ""
@@ -218,10 +218,8 @@ def test_progress_names_the_numbers(monkeypatch: pytest.MonkeyPatch, solver: Any
 # -- the whole way -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("method", "room"), [("pinn", pinn), ("classical", classical)])
-def test_a_rate_is_identified_from_a_file_to_the_answer(method: str, room: Any, capsys: pytest.CaptureFixture[str]):
-    if not hasattr(room, "identify"):
-        pytest.skip(f"{method}.identify is not there yet")
+@pytest.mark.parametrize("method", ["pinn", "classical"])
+def test_a_rate_is_identified_from_a_file_to_the_answer(method: str, capsys: pytest.CaptureFixture[str]):
     argv = ["logistic", "--data", "points.csv", "--unknown", "r,K", "--set", "r=0.5", "K=2", "--budget", "30"]
     assert identify([*argv, "--method", method, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -239,8 +237,6 @@ def test_a_rate_is_identified_from_a_file_to_the_answer(method: str, room: Any, 
 
 
 def test_a_fit_in_a_file_is_where_the_next_one_starts(capsys: pytest.CaptureFixture[str]):
-    if not hasattr(pinn, "identify"):
-        pytest.skip("pinn.identify is not there yet")
     argv = [*LOGISTIC, "--set", "r=0.5", "--json", "--budget", "30"]
     assert identify([*argv, "--out", "first"]) == 0
     assert identify([*argv, "--out", "second", "--start", "first"]) == 0
