@@ -31,9 +31,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.ensembles import data
-from benchmarks.kernels import Bare, Task, cases, matrix_rate, shortest
+from benchmarks.jet_cases import Bare, cases
 from benchmarks.measurement import machine
 from benchmarks.rows import problem_of, row_named
+from benchmarks.timing import Task, matrix_rate, shortest
 from sciml import Problem
 from sciml.network import MLP, jet, record
 from sciml.pinn.ansatz import build_ansatz
@@ -213,7 +214,7 @@ def _gram_operations(points: int, count: int) -> int:
 
 
 def roofline(points: int, repeat: int, rate: float, band: float) -> Iterator[Record]:
-    """Yield what each kernel achieves of what the machine allows, for each case of `benchmarks.kernels`.
+    """Yield what each kernel achieves of what the machine allows, for each case of `benchmarks.jet_cases`.
 
     The matrix rate is measured again among the kernels, and the larger counts: clocks and neighbours change.
     """
