@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import sciml
-from sciml.network import MLP, jet, lift, record
+from sciml.network import MLP, Tape, jet, lift, record
 from sciml.pinn.ansatz import build_ansatz
 from sciml.pinn.collocation import Sampler
 from sciml.pinn.objective import ForwardObjective
@@ -85,28 +85,21 @@ def _jets(place: Place) -> Task:
     return run
 
 
-def _jacobian(place: Place) -> Task:
-    network, x = _network(place)
-    source = lift(network, x, INDICES)
-    cotangent = place.drawn(len(INDICES), place.points, 1, seed=2)
+def _pulled(what: Callable[[Tape, Tensor], Tensor]) -> Callable[[Place], Task]:
+    """Return what is pulled back to the parameters, the jet's record before it included."""
 
-    @torch.no_grad()
-    def run() -> Mapping[str, Tensor]:
-        return {"jacobian": record(network, source)[1].jacobian(cotangent)}
+    def make(place: Place) -> Task:
+        network, x = _network(place)
+        source = lift(network, x, INDICES)
+        cotangent = place.drawn(len(INDICES), place.points, 1, seed=2)
 
-    return run
+        @torch.no_grad()
+        def run() -> Mapping[str, Tensor]:
+            return {"pulled": what(record(network, source)[1], cotangent)}
 
+        return run
 
-def _gradient(place: Place) -> Task:
-    network, x = _network(place)
-    source = lift(network, x, INDICES)
-    cotangent = place.drawn(len(INDICES), place.points, 1, seed=2)
-
-    @torch.no_grad()
-    def run() -> Mapping[str, Tensor]:
-        return {"gradient": record(network, source)[1].gradient(cotangent)}
-
-    return run
+    return make
 
 
 def _gram(place: Place) -> Task:
@@ -205,8 +198,8 @@ def _supports(place: Place) -> Task:
 
 KERNELS: tuple[Kernel, ...] = (
     Kernel("jets", _jets),
-    Kernel("record and Jacobian", _jacobian),
-    Kernel("record and gradient", _gradient),
+    Kernel("record and Jacobian", _pulled(lambda tape, cotangent: tape.jacobian(cotangent))),
+    Kernel("record and gradient", _pulled(lambda tape, cotangent: tape.gradient(cotangent))),
     Kernel("Gram matrix", _gram),
     Kernel("Cholesky step", _step),
     Kernel("Burgers: residuals, J'J, J'r", _equations),
