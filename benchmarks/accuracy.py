@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, final
 
 from benchmarks.deepxde_burgers import INSTALL, installed
+from benchmarks.lines import append_line, read_lines
 from benchmarks.measurement import Record, reference_path
 from benchmarks.rows import ROWS, Row, problem_of
 from benchmarks.tables import latest, tables
@@ -52,15 +53,8 @@ class Bench:
     device: str = "cpu"
 
     def records(self) -> list[Record]:
-        """Return all measurements; a line that an interruption cut off is left out."""
-        found: list[Record] = []
-        if self.path.exists():
-            for line in self.path.read_text().splitlines():
-                try:
-                    found.append(json.loads(line))
-                except json.JSONDecodeError:
-                    continue
-        return found
+        """Return all measurements."""
+        return read_lines(self.path)
 
     def reference(self, row: Row, digest: str) -> Path | None:
         """Return the file of the row's reference values, made if it is not there; None if there is no reference."""
@@ -84,10 +78,8 @@ class Bench:
         return record
 
     def keep(self, record: Record) -> None:
-        """Append a measurement; a line that an interruption cut off must not swallow it."""
-        cut = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
-        with self.path.open("a") as file:
-            file.write(("\n" if cut else "") + json.dumps(record) + "\n")
+        """Append a measurement."""
+        append_line(self.path, record)
 
     def _run(self, job: Mapping[str, Any], budget: float) -> Record:
         job = {**job, "budget": budget, "threads": self.threads, "device": self.device, "launched": time.time()}

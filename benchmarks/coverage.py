@@ -20,7 +20,6 @@ loses only itself, and the next command draws it again.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any, final
 
 from benchmarks.identification import Case, burgers, heat_function, heat_number, predators, record_of
+from benchmarks.lines import append_line, read_lines
 from sciml.sweep import sweep
 
 __all__ = ["STUDIES", "Study", "main", "summary"]
@@ -103,17 +103,8 @@ def summary(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the latest record of each problem and seed; a line that was cut off by an interruption is left out."""
-    if not path.exists():
-        return []
-    found: dict[tuple[str, int], dict[str, Any]] = {}
-    for line in path.read_text().splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        found[record["problem"], record["seed"]] = record
-    return list(found.values())
+    """Return the latest record of each problem and seed."""
+    return list({(record["problem"], record["seed"]): record for record in read_lines(path)}.values())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -145,8 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 failed += 1
                 print(f"{head}  {outcome.error}", flush=True)
                 continue
-            with options.out.open("a") as file:
-                file.write(json.dumps(outcome.value) + "\n")
+            append_line(options.out, outcome.value)
             print(f"{head}  {outcome.value['seconds']:6.1f} s  {_line(outcome.value)}", flush=True)
         print()
     seeds = range(options.first, options.first + options.draws)

@@ -14,7 +14,6 @@ pandas below 3) contradict constraints.txt and are not needed here.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 import warnings
@@ -27,6 +26,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from benchmarks import chaotic
+from benchmarks.lines import append_line, read_lines
 from benchmarks.measurement import machine
 from benchmarks.normal_forms import HOPF, MHD, normal_record
 from sciml import sindy
@@ -265,17 +265,6 @@ def table(records: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return the measurements; a line that an interruption cut off is left out."""
-    found = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return found
-
-
 def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -292,7 +281,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     if given.fresh and given.out.exists():
         given.out.unlink()
-    records = read(given.out)
+    records = read_lines(given.out)
     if given.table:
         print(table(records))
         return 0
@@ -311,8 +300,7 @@ def main(argv: list[str] | None = None) -> int:
             continue
         measured = {"cell": cell.name, "draw": draw, "system": system, **run(cell, draw, system, not given.alone)}
         records.append(measured)
-        with given.out.open("a") as file:
-            file.write(json.dumps({**measured, "machine": about}) + "\n")
+        append_line(given.out, {**measured, "machine": about})
         says = "right" if measured.get("exact") else measured.get("failure", "wrong")
         if cell.group == "misfit":
             says = "flagged" if measured.get("misfit") else measured.get("failure", "not flagged")

@@ -14,7 +14,6 @@ to runs/benchmarks/discrete.jsonl; what is there is not run again.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -26,6 +25,7 @@ from typing import Any, final
 import numpy as np
 
 import sciml
+from benchmarks.lines import append_line, read_lines
 from sciml import Problem, classical, pinn
 
 __all__ = ["ROWS", "Row", "main"]
@@ -204,18 +204,6 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text().splitlines():
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # cut off by an interruption
-    return found
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.discrete", description=(__doc__ or "").split("\n")[0])
@@ -236,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import torch
 
         torch.set_num_threads(options.threads)
-        there = {(r["name"], r["seed"]) for r in _records(options.out)} if not options.fresh else set()
+        there = {(r["name"], r["seed"]) for r in read_lines(options.out)} if not options.fresh else set()
         for row in rows:
             if "snapshots" in row.name and not DATA.exists():
                 print(f"{row.name:36} left out: there is no {DATA}", flush=True)
@@ -245,11 +233,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if (row.name, seed) in there:
                     continue
                 record = {**row.run(seed, options.budget), "name": row.name, "seed": seed}
-                with options.out.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
+                append_line(options.out, record)
                 shown = "  ".join(f"{n} {value:.1e} %" for n, value in record["errors"].items())
                 print(f"{row.name:36} seed {seed}  {record['seconds']:6.1f} s  {record['status']}  {shown}", flush=True)
-    latest = {(r["name"], r["seed"]): r for r in _records(options.out)}
+    latest = {(r["name"], r["seed"]): r for r in read_lines(options.out)}
     print()
     print(table(list(latest.values())))
     return 0

@@ -14,7 +14,6 @@ runs/benchmarks/field_discovery.jsonl; what is there is not run again.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 import warnings
@@ -27,6 +26,7 @@ import numpy as np
 import scipy.io
 
 from benchmarks import reaction_diffusion
+from benchmarks.lines import append_line, read_lines
 
 __all__ = ["main"]
 
@@ -237,18 +237,6 @@ def _our_text(text: str, names: Sequence[str]) -> str:
     return table.get(text, text)
 
 
-def records(path: Path) -> list[dict[str, Any]]:
-    """Return all measurements; a line that an interruption cut off is left out."""
-    found = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-    return found
-
-
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of all measurements."""
     lines = [
@@ -294,13 +282,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT, help=f"the file of measurements ({OUT})")
     options = parser.parse_args(argv)
     if options.table:
-        print(table(records(options.out)))
+        print(table(read_lines(options.out)))
         return 0
     options.out.parent.mkdir(parents=True, exist_ok=True)
     if options.fresh:
         options.out.unlink(missing_ok=True)
     first, last = (int(part) for part in options.seeds.split(":"))
-    known = {(r["name"], r["level"], r["seed"], r["method"]) for r in records(options.out)}
+    known = {(r["name"], r["level"], r["seed"], r["method"]) for r in read_lines(options.out)}
     try:
         for case in CASES:
             if options.only and case.name not in options.only and case.group not in options.only:
@@ -324,8 +312,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                             continue
                         result = run(coordinates, noisy(fields, level, seed), case.truth)
                         record = {"name": case.name, "level": level, "seed": seed, "method": method, **result}
-                        with options.out.open("a") as file:
-                            file.write(json.dumps(record) + "\n")
+                        append_line(options.out, record)
                         shown = "exact" if result["exact"] else "; ".join(result.get("equations", ["wrong"]))
                         print(
                             f"{case.name} {level:g} seed {seed} {method}: {shown} {result['seconds']:.1f} s", flush=True
@@ -333,7 +320,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes", file=sys.stderr)
         return 130
-    print(table(records(options.out)))
+    print(table(read_lines(options.out)))
     return 0
 
 

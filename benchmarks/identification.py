@@ -11,7 +11,6 @@ not run again.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any, final
 
 import numpy as np
 
+from benchmarks.lines import append_line, read_lines
 from sciml import Problem, classical
 from sciml.fit import Fit
 
@@ -268,18 +268,6 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text().splitlines():
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # cut off by an interruption
-    return found
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(
@@ -302,18 +290,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         import torch
 
         torch.set_num_threads(options.threads)
-        there = {(r["name"], r["seed"]) for r in _records(options.out)} if not options.fresh else set()
+        there = {(r["name"], r["seed"]) for r in read_lines(options.out)} if not options.fresh else set()
         for row in rows:
             for seed in range(min(row.seeds, options.draws or row.seeds)):
                 if (row.name, seed) in there:
                     continue
                 record = run(row, seed)
-                with options.out.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
+                append_line(options.out, record)
                 numbers = {n: a.get("error", a["value"]) for n, a in record["parameters"].items()}
                 shown = "  ".join(f"{n} {value:.2e}" for n, value in numbers.items())
                 print(f"{row.name:44} seed {seed:3}  {record['seconds']:6.1f} s  {shown}", flush=True)
-    latest = {(r["name"], r["seed"]): r for r in _records(options.out)}
+    latest = {(r["name"], r["seed"]): r for r in read_lines(options.out)}
     print()
     print(table(list(latest.values())))
     return 0

@@ -15,7 +15,6 @@ each new grid, is not counted. The table has the ratio of the network's t(e) to 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, final
 
+from benchmarks.lines import read_lines
 from benchmarks.rows import ROWS, row_named
 
 __all__ = ["Curve", "Panel", "main", "panels", "ratio", "ratios", "read"]
@@ -76,15 +76,8 @@ class Panel:
 
 
 def read(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return the records of the files that are there; a line that an interruption cut off is left out."""
-    found: list[dict[str, Any]] = []
-    for path in paths:
-        for line in path.read_text().splitlines() if path.exists() else ():
-            try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-    return found
+    """Return the records of the files that are there."""
+    return [record for path in paths for record in read_lines(path)]
 
 
 def panels(records: Iterable[Record]) -> list[Panel]:

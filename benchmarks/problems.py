@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import sciml
+from benchmarks.lines import append_line
 
 # lorenz is chaotic: the network is judged on one Lyapunov time.
 SETTINGS: dict[str, list[str]] = {"lorenz": ["--set", "T=1.1"]}
@@ -77,8 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             row = f"{cells[0]:22}{cells[1]:>9}{cells[2]:>10}{cells[3]:>9}  {cells[4]:12}{cells[5]:>10}{cells[6]:>7}"
             print(row, flush=True)
-        with out.open("a") as file:
-            file.write(json.dumps(result) + "\n")
+        append_line(out, result)
     print(f"\n{solved} of {len(names)} with a relative L2 error of 1e-2 or less")
     return 0
 

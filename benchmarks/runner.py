@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, final
 
 from benchmarks.items import OUT, Item
+from benchmarks.lines import append_line, read_lines
 
 __all__ = ["LOG", "Runner", "summary"]
 
@@ -60,14 +61,8 @@ class Runner:
         return "full" if self.full else "quick"
 
     def records(self) -> list[Record]:
-        """Return all runs; a line that an interruption cut off is left out."""
-        found: list[Record] = []
-        for line in self.path.read_text().splitlines() if self.path.exists() else ():
-            try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-        return found
+        """Return all runs."""
+        return read_lines(self.path)
 
     def known(self, item: Item) -> Record | None:
         """Return the latest run of the same command, if it was done."""
@@ -98,7 +93,7 @@ class Runner:
             self.say(f"{'':{len(head)}}  about {60 * minutes:.0f} s")
             record = self._run(item, arguments, max(LEAST, 60 * PATIENCE * minutes))
             results.append(record)
-            self._keep(record)
+            append_line(self.path, record)
             self.say(f"{'':{len(head)}}  {record['state']} in {record['seconds']:.0f} s{_why(record)}")
         return results
 
@@ -150,11 +145,6 @@ class Runner:
         if figures.exists() and state == "done":
             record["figures"] = _figures(figures)
         return record
-
-    def _keep(self, record: Record) -> None:
-        cut = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
-        with self.path.open("a") as file:
-            file.write(("\n" if cut else "") + json.dumps(record) + "\n")
 
 
 def summary(results: Sequence[Record]) -> str:

@@ -13,7 +13,6 @@ seconds. A ratio is the median of the rounds' ratios.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -28,6 +27,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import sciml
+from benchmarks.lines import append_line
 from benchmarks.measurement import machine, matrix_rate, points_of
 from sciml.grids import values_of
 from sciml.network import MLP
@@ -195,8 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(record)
         if given.json is not None:
             given.json.parent.mkdir(parents=True, exist_ok=True)
-            with given.json.open("a") as file:
-                file.write(json.dumps(record) + "\n")
+            append_line(given.json, record)
     return 0
 
 

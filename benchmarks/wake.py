@@ -22,7 +22,6 @@ problem are a stream function, u = psi_y and v = -psi_x, and the pressure, or, f
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -38,6 +37,7 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize_scalar
 
 from benchmarks.cylinder import CylinderFlow, Resolution
+from benchmarks.lines import append_line
 from sciml import Problem, Solution
 
 __all__ = [
@@ -311,8 +311,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{'pressure':20}{result['pressure']:10.3%}")
     print(f"{fit.wall_time:.0f} s ({processor:.0f} s of the processor), {fit.status.value}: {fit.message}")
     given.json.parent.mkdir(parents=True, exist_ok=True)
-    with given.json.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(result) + "\n")
+    append_line(given.json, result)
     return 0
 
 
