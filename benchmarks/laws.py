@@ -69,7 +69,8 @@ def measured(rounds: int) -> dict[str, dict[str, float]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, (here, there, many, few) in cases.items():
-            here(), there()
+            here()
+            there()
             pairs = [(_mean_time(here, many), _mean_time(there, few)) for _ in range(rounds)]
             found[name] = {
                 "seconds": min(a for a, _ in pairs),
