@@ -25,7 +25,7 @@ from sciml.sindy.refinement import (
 from sciml.sindy.screening import smooth_problem
 from sciml.sindy.selection import Factor, likelihood, path, search
 
-__all__ = ["Model", "Pool", "neighbourhood", "starting_supports"]
+__all__ = ["TIE", "Model", "Pool", "neighbourhood", "starting_supports"]
 
 # Squared lengths of the last step, in standard errors, for models in comparison and for the winner.
 TIGHT, EXACT = 0.03, 1e-12
@@ -34,10 +34,16 @@ NEIGHBOURS = 8
 ROUNDS = 8
 # Pairs of the winner's terms that are left out at once.
 MOST_PAIRS = 150
+# So many pairs of columns are looked at for exchanges of two of the winner's terms.
+MOST_EXCHANGES = 10_000_000
 # A fit that ends this much further behind than the linearised problem says has not found its states.
 LOST = 20.0
 # What must speak for a model error below SMALL_ERROR, in the criterion.
 PROOF, SMALL_ERROR = 10.0, 0.031
+# Criteria that differ by less than this are equal: the criterion stands for twice a logarithm of evidence only up to
+# terms of order one (Schwarz 1978, doi:10.1214/aos/1176344136), and odds below 1.6 say nothing (Kass and Raftery 1995,
+# doi:10.1080/01621459.1995.10476572). At 2 as many right laws would be shortened as wrong ones are mended.
+TIE = 1.0
 # A move that the linearised problem puts further behind than this is not worth a fit of its own.
 HOPELESS = 14.0
 
@@ -117,11 +123,13 @@ class Pool:
         self.models: dict[tuple[int, ...], Model | None] = {}
         self.passed: dict[tuple[int, ...], None] = {}
         self.retried: set[tuple[int, ...]] = set()
+        self.preferred: tuple[int, ...] | None = None
 
     @property
     def ranked(self) -> list[Model]:
-        """The models that could be fitted, best first."""
-        return sorted((m for m in self.models.values() if m is not None), key=lambda m: m.criterion)
+        """The models that could be fitted: the preferred one, if any, then by their criteria, best first."""
+        fitted = (m for m in self.models.values() if m is not None)
+        return sorted(fitted, key=lambda m: (m.key != self.preferred, m.criterion))
 
     def explore(self, supports: Iterable[np.ndarray]) -> None:
         """Fit with selection from each of the supports."""
@@ -166,7 +174,11 @@ class Pool:
             candidates = self._moves(factor, penalty, offered, place)
             if round_ == 0:
                 candidates += self._others(factor, penalty, offered, winner)
-            fresh = [(g, k) for g, k in sorted(candidates) if k not in self.models or self._lost(k, g, winner)]
+            # One support is reached in several ways, with gaps that differ by rounding.
+            gaps: dict[tuple[int, ...], float] = {}
+            for gap, key in candidates:
+                gaps[key] = min(gap, gaps.get(key, np.inf))
+            fresh = sorted((g, k) for k, g in gaps.items() if k not in self.models or self._lost(k, g, winner))
             for gap, key in fresh[: NEIGHBOURS + (FINALISTS if round_ == 0 else 0)]:
                 if gap > HOPELESS:
                     break
@@ -194,8 +206,21 @@ class Pool:
             self.models[winner.key] = Model(end, min(value, winner.criterion))
 
     def finish(self) -> None:
-        """Fit the winner until nothing moves, so that the answer does not depend on the way to it."""
-        if self.ranked:
+        """Fit the winner until nothing moves, so that the answer does not depend on the way to it.
+
+        Where a part of the best law's terms has an equal criterion, it is the winner: what has no evidence is left out.
+        """
+        ranked = self.ranked
+        if ranked:
+            best = ranked[0]
+            parts = [
+                m
+                for m in ranked
+                if set(m.key) <= set(best.key)
+                and m.criterion < best.criterion + TIE
+                and m.estimate.error <= best.estimate.error * 1.001
+            ]
+            self.preferred = min(parts, key=lambda m: (len(m.key), m.criterion)).key
             winner = self.ranked[0]
             most_error = HOLDS if winner.estimate.error <= HOLDS * 1.001 else FIRST_ERROR
             end = refine(self.system, winner.estimate, select=False, tolerance=EXACT, most=20, most_error=most_error)
@@ -220,8 +245,10 @@ class Pool:
             for flat in np.argsort(changed.ravel())[:NEIGHBOURS]:
                 k, j = np.unravel_index(flat, changed.shape)
                 found.append((float(changed[k, j]), _key(offered, np.append(np.delete(place, k), j))))
-        found += self._detours(factor, penalty, offered, place, now + float(own.sum()))
-        return [(gap, key) for gap, key in set(found) if np.isfinite(gap)]
+        value = now + float(own.sum())
+        found += self._detours(factor, penalty, offered, place, value)
+        found += self._exchanges(factor, penalty, offered, place, value)
+        return [(gap, key) for gap, key in found if np.isfinite(gap)]
 
     def _detours(
         self, factor: Factor, penalty: np.ndarray, offered: np.ndarray, place: np.ndarray, value: float
@@ -236,6 +263,29 @@ class Pool:
             other = search(factor, penalty, np.delete(place, gone), allowed)
             score = float(likelihood(factor.solve(other)[1], factor.n)) + float(penalty[other].sum())
             found.append((score - value, _key(offered, other)))
+        return found
+
+    def _exchanges(
+        self, factor: Factor, penalty: np.ndarray, offered: np.ndarray, place: np.ndarray, value: float
+    ) -> list[tuple[float, tuple[int, ...]]]:
+        """Return the best supports with two other terms in the place of none, one or two of the winner's.
+
+        Two terms that only together stand for one are found by no single move, and the law that has them is often the
+        runner-up, or the truth.
+        """
+        found: list[tuple[float, tuple[int, ...]]] = []
+        every = list(range(len(place)))
+        gone = [[], *[[k] for k in every], *[[a, b] for a in every for b in every[:a]]]
+        gram = factor.columns.T @ factor.columns
+        upper = np.triu_indices(len(offered), 1)
+        for without in gone[: max(1 + len(place), MOST_EXCHANGES // len(offered) ** 2)]:
+            kept = np.delete(place, without)
+            _, both = factor.pairs(kept, gram)
+            score = (likelihood(both, factor.n) + penalty[:, None] + penalty)[upper] + penalty[kept].sum() - value
+            for flat in np.argpartition(score, min(NEIGHBOURS, len(score) - 1))[:NEIGHBOURS]:
+                if score[flat] < HOPELESS:
+                    pair = [upper[0][flat], upper[1][flat]]
+                    found.append((float(score[flat]), _key(offered, np.append(kept, pair))))
         return found
 
     def _others(

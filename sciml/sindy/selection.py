@@ -18,6 +18,9 @@ import numpy as np
 __all__ = ["Factor", "likelihood", "path", "search"]
 
 MOST_MOVES = 60
+# Pairs of columns: which square of the part of a column of norm one outside others differences can still tell from
+# rounding, and of the sine between two such parts.
+SHORTEST, NARROWEST = 1e-10, 1e-4
 
 
 def likelihood(rss: np.ndarray | float, n: float) -> np.ndarray:
@@ -109,6 +112,30 @@ class Factor:
         swapped[:, blocked] = np.inf
         swapped[height < 1e-12] = np.inf
         return rss, np.maximum(added, self.rest), removed, np.maximum(swapped, self.rest)
+
+    def pairs(self, support: np.ndarray, gram: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return RSS of a support, and [P, P] after two more columns at once (infinite where they are none).
+
+        `gram` is columns' columns. Where its differences are rounding, a pair is left out.
+        """
+        q = np.linalg.qr(self.columns[:, support])[0] if len(support) else self.columns[:, :0]
+        shadow, projected = q.T @ self.columns, q.T @ self.target
+        residual = self.target - q @ projected
+        rss = self.rest + float(residual @ residual)
+        slope = self.columns.T @ residual
+        cross = gram - shadow.T @ shadow
+        length = np.diag(cross).copy()
+        usable = length > SHORTEST
+        usable[support] = False
+        one = np.where(usable, slope / np.sqrt(np.where(usable, length, 1.0)), 0.0)
+        scale = np.where(usable, 1 / np.sqrt(np.where(usable, length, 1.0)), 0.0)
+        cosine = cross * scale[:, None] * scale
+        sine = 1 - cosine**2
+        squares = one**2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gain = (squares[:, None] + squares - 2 * cosine * np.outer(one, one)) / sine
+        gain[(sine < NARROWEST) | ~usable[:, None] | ~usable] = -np.inf
+        return rss, np.maximum(rss - gain, self.rest)
 
 
 def _back(r: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sciml.sindy.pooling import TIE
 from sciml.sindy.refinement import HOLDS, NOISE_FLOOR
 from sciml.sindy.reproduction import FAR, correlations, reach
 from sciml.sindy.simulation import single_slope
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["diagnose"]
 
-# The winner must have more than half of the weight of all models.
+# The winner must have more than half of the weight of all models, and no other may have an equal criterion.
 LEAST_WEIGHT = 0.5
 # Noise above this part of a state's own variation leaves nothing to explain.
 MOST_NOISE = 1.0
@@ -73,7 +74,8 @@ def diagnose(
     ]
     if drowned:
         reasons.append(f"{', '.join(drowned)}: hardly any variation beyond the noise")
-    if weights[0] < LEAST_WEIGHT:
+    ahead = min((model.criterion for model in pool.ranked[1:]), default=np.inf) - pool.ranked[0].criterion
+    if weights[0] < LEAST_WEIGHT or ahead < TIE:
         reasons.append(f"another model is nearly as likely (weight of this one {weights[0]:.2f}); see alternatives")
     residuals = np.where(samples.spread == 1, system.y - winner.x, np.nan)[samples.rows]
     products = correlations(residuals, record.slices)
