@@ -94,7 +94,7 @@ def test_without_a_reference_the_reason_is_given():
 
 
 def test_the_compare_command_prints_a_table_and_writes_a_figure(capsys: pytest.CaptureFixture[str]):
-    assert compare(["logistic", "--budget", "5", "--json"]) == 0
+    assert compare(["logistic", "--budget", "60", "--json"]) == 0
     captured = capsys.readouterr()
     result = json.loads(captured.out)
     assert result["problem"] == "logistic"

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("own_directory")
 
 
 def test_json_is_one_object_on_stdout_and_the_directory_holds_the_rest(capsys: pytest.CaptureFixture[str]):
-    code = solve(["logistic", "--json", "--budget", "5", "--seed", "3", "--out", "here"])
+    code = solve(["logistic", "--json", "--budget", "60", "--seed", "3", "--out", "here"])
     captured = capsys.readouterr()
     (line,) = captured.out.splitlines()
     result = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
