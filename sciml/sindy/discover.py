@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sciml.sindy.answers import answer
 from sciml.sindy.competition import compete
 from sciml.sindy.discovery import Discovery
+from sciml.sindy.output_error import observed
 from sciml.sindy.refinement import HOLDS, NOISE_FLOOR
 from sciml.sindy.request import request_of
 from sciml.sindy.revision import finer_grid, first_grid, garbage
@@ -121,4 +123,6 @@ def discover(
             break
     if pool.system.floor == NOISE_FLOOR:
         pool.finish()
-    return answer(request, samples, pool, chosen, time.perf_counter() - begin)
+    law = answer(request, samples, pool, chosen, time.perf_counter() - begin)
+    law = observed(request, samples, pool, chosen, law, report)
+    return replace(law, wall_time=time.perf_counter() - begin)
