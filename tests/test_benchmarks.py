@@ -99,9 +99,20 @@ def test_a_run_that_was_killed_has_its_line():
 
 def test_another_program_is_compared_at_the_error_that_it_reaches():
     ours = record(1e-5, 1e-5, name="burgers", trace=[[1.0, 1e-2, None], [2.0, 1e-3, None], [9.0, 1e-5, None]])
-    theirs = record(5e-3, None, name="theirs", kind="deepxde", best_seconds=100.0)
-    assert "our network has 5.0e-03 after 2.0 s, 50 times sooner" in tables([ours, theirs])
+    theirs = record(5e-3, None, name="theirs", kind="deepxde", best_seconds=100.0, seconds=8.0)
+    assert "our network has 5.0e-03 after 2.0 s, 50 times sooner; 1.0e-03 at its end" in tables([ours, theirs])
     assert "ours does not reach 1.0e-06" in tables([ours, {**theirs, "best": 1e-6}])
+
+
+def test_of_several_tolerances_the_quickest_is_compared_at_each_error():
+    trace = [[4.0, 4e-3, None], [9.0, 1e-7, None]]
+    tight, loose = (
+        record(1e-7, 1e-7, name="burgers", trace=trace),
+        record(1e-3, 1e-3, name="burgers, tol 1e-03", trace=[[1.0, 3e-3, None]]),
+    )
+    theirs = record(5e-3, None, name="theirs", kind="deepxde", best_seconds=100.0, seconds=100.0)
+    found = tables([tight, loose, theirs])
+    assert "our network has 5.0e-03 after 1.0 s, 100 times sooner; 1.0e-07 at its end" in found
 
 
 def test_required_seconds_are_for_a_slower_machine_and_the_worst_seed_counts():
