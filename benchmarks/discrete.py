@@ -6,9 +6,8 @@ The problems are those of section 4 of M. Raissi et al. (doi:10.1016/j.jcp.2018.
 from scattered values at t = 0.1, and its end is compared with the exact solution of Burgers' equation and with the
 classical solver's of the Allen-Cahn equation. Inverse, the two snapshots are read from `../shared/data`; the numbers
 start at 0 and three times the truth (Burgers), at half and twice the truth (Korteweg-de Vries) and, in the row "far",
-at 0 and three times the truth, from where most searches begin anew. As in that paper, where it is an exponential,
-Burgers' viscosity is told to be positive. A seed is that of places, noise and network. Every run appends one JSON line
-to runs/benchmarks/discrete.jsonl; what is there is not run again.
+at 0 and three times the truth. A seed is that of places, noise and network. Every run appends one JSON line to
+runs/benchmarks/discrete.jsonl; what is there is not run again.
 """
 
 from __future__ import annotations
@@ -134,10 +133,7 @@ def inverse(
             snapshots[float(t[column])] = x[chosen], values
         problem = Problem(text, sides, {"x": (-1, 1), "t": (0, 1)}, dict(zip(truth, start, strict=True)))
         before = time.perf_counter(), time.process_time()
-        bounds = {name: (0.0, None) for name in truth if name == "nu"}
-        fit = pinn.identify_step(
-            problem, snapshots, list(truth), bounds=bounds, stages=stages, budget=budget, seed=seed
-        )
+        fit = pinn.identify_step(problem, snapshots, list(truth), stages=stages, budget=budget, seed=seed)
         seconds, work = time.perf_counter() - before[0], time.process_time() - before[1]
         own = fit.parameters
         errors = {name: 100 * abs(own[name].value / value - 1) for name, value in truth.items()}
@@ -163,25 +159,25 @@ def _record(errors: Mapping[str, float], seconds: float, work: float, answer: An
     }
 
 
-_BURGERS_FILE = "raissi_burgers.mat", "x", "t", "usol"
-_KDV_FILE = "raissi_kdv.mat", "x", "tt", "uu"
+BURGERS_FILE = "raissi_burgers.mat", "x", "t", "usol"
+KDV_FILE = "raissi_kdv.mat", "x", "tt", "uu"
 
 ROWS: tuple[Row, ...] = (
     Row("Allen-Cahn, q = 100", forward(allen_cahn, 200, 100, 1e-5), "0.7"),
     Row("Burgers, q = 500", forward(burgers, 250, 500, 1e-6), "0.08"),
     Row(
         "Burgers, two snapshots, clean",
-        inverse(BURGERS, _BURGERS_FILE, (0.1, 0.9), (0.0, 0.01), 500, 0.0),
+        inverse(BURGERS, BURGERS_FILE, (0.1, 0.9), (0.0, 0.01), 500, 0.0),
         "0.05, 0.31",
     ),
     Row(
         "Burgers, two snapshots, 1 % noise",
-        inverse(BURGERS, _BURGERS_FILE, (0.1, 0.9), (0.0, 0.01), 500, 0.01),
+        inverse(BURGERS, BURGERS_FILE, (0.1, 0.9), (0.0, 0.01), 500, 0.01),
         "",
     ),
-    Row("KdV, two snapshots, clean", inverse(KDV, _KDV_FILE, (0.2, 0.8), (0.5, 0.005), 50, 0.0), "0.05, 0.008"),
-    Row("KdV, two snapshots, 1 % noise", inverse(KDV, _KDV_FILE, (0.2, 0.8), (0.5, 0.005), 50, 0.01), ""),
-    Row("KdV, two snapshots, clean, far", inverse(KDV, _KDV_FILE, (0.2, 0.8), (0.0, 0.0075), 50, 0.0), ""),
+    Row("KdV, two snapshots, clean", inverse(KDV, KDV_FILE, (0.2, 0.8), (0.5, 0.005), 50, 0.0), "0.05, 0.008"),
+    Row("KdV, two snapshots, 1 % noise", inverse(KDV, KDV_FILE, (0.2, 0.8), (0.5, 0.005), 50, 0.01), ""),
+    Row("KdV, two snapshots, clean, far", inverse(KDV, KDV_FILE, (0.2, 0.8), (0.0, 0.0075), 50, 0.0), ""),
 )
 
 

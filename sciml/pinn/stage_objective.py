@@ -36,9 +36,18 @@ class StageObjective(Objective):
     count : the number of modes.
     stages : how many to look at while training: those of a smaller method are enough for `count` modes.
     coefficients : to start from, or zero.
+    held : whether the unknown numbers stay as they are: a step of Gauss-Newton leaves them alone.
     """
 
-    def __init__(self, step: Step, cascade: Cascade, count: int, stages: int, coefficients: Tensor | None) -> None:
+    def __init__(
+        self,
+        step: Step,
+        cascade: Cascade,
+        count: int,
+        stages: int,
+        coefficients: Tensor | None,
+        held: bool = False,
+    ) -> None:
         self.step = step
         self.cascade = cascade
         self.modes = step.modes(count, stages)
@@ -47,6 +56,7 @@ class StageObjective(Objective):
         self.coefficients = zero if coefficients is None else coefficients.clone()
         self._trained = [p for p in cascade.body.parameters() if p.requires_grad]
         self._others = step.others(self.modes, 1.0)
+        self._held = held
         self._rows: list[Rows] = []
 
     @property
@@ -120,6 +130,9 @@ class StageObjective(Objective):
             equations.add(slopes, units, moved)
             residuals[name] = slopes.values.flatten()
         matrix, vector = equations.result()
+        if self._held:
+            numbers = slice(len(vector) - len(self.quantities.z), None)
+            matrix[numbers] = matrix[:, numbers] = vector[numbers] = 0
         factors = dict.fromkeys(residuals, 1.0)
         return Linearization(
             self, self.parameters(), residuals, self.evaluation(residuals), matrix, vector, factors, None

@@ -183,7 +183,8 @@ class Search:
             loss, bouts = math.inf, 0
             while bouts < MOST_BOUTS:
                 bouts += 1
-                former, loss = loss, self._train(count, enough)
+                # As long as the state is nothing but a guess, its defects would drive the numbers anywhere.
+                former, loss = loss, self._train(count, enough, held=bouts == 1)
                 if loss <= enough or self.stopping.over(0.4) or (loss > stuck and loss > LEFT * former):
                     break
             if self._trained is not None and (best is None or loss < best.loss):
@@ -295,10 +296,14 @@ class Search:
 
     # -- training ----------------------------------------------------------------------------------------------------
 
-    def _train(self, count: int, enough: float) -> float:
-        """Take a bout of Levenberg-Marquardt steps, fewer if the loss is small, and return the loss."""
+    def _train(self, count: int, enough: float, held: bool = False) -> float:
+        """Take a bout of Levenberg-Marquardt steps, fewer if the loss is small, and return the loss.
+
+        Unknown numbers that are held stay as they are.
+        """
         stages = min(self.step.stages, 3 * count)
-        objective = StageObjective(self.step, self.cascade, count, stages, self._trained)
+        held = held and len(self.step.quantities.z) > 0
+        objective = StageObjective(self.step, self.cascade, count, stages, self._trained, held)
         optimizer = LevenbergMarquardt(self._damping, acceleration=False)
         self._replace(objective)
         loss = math.inf
