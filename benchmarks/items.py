@@ -212,6 +212,15 @@ ITEMS: tuple[Item, ...] = (
         writes=True,
     ),
     Item(
+        "wake modes",
+        "the mean-field model from two modes and the shift mode of a cylinder's wake",
+        "wake_modes",
+        None,
+        () if DATA.exists() else None,
+        (),
+        (0, 1),
+    ),
+    Item(
         "discovery",
         "laws of Lorenz, messy and chaotic systems, pysindy beside",
         "discovery",

@@ -1,6 +1,8 @@
 """Two modes and the shift mode of a cylinder's wake (cylinder_wake_pod.mat): the mean-field model from 5,000 rows.
 
-python -m benchmarks.wake_modes FILE.mat [--stride 25]
+    python -m benchmarks.wake_modes [FILE.mat] [--stride 25]
+
+Without a file it reads the one of ../shared/data.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from scipy.io import loadmat
 
 from sciml import sindy
 
+FILE = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "cylinder_wake_pod.mat"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Discover the law, with the terms of Noack et al. (2003, doi:10.1017/S0022112003006694), and follow it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, nargs="?", default=FILE)
     parser.add_argument("--stride", type=int, default=25, help="of the rows, 0.02 time units apart")
     given = parser.parse_args(argv)
     table = loadmat(given.file)
