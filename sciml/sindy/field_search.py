@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -77,6 +77,7 @@ def search(
     allowed: np.ndarray,
     fixed: np.ndarray,
     seed: int = 0,
+    proposals: Iterable[tuple[int, ...]] = (),
 ) -> Search:
     """Return the best equation for the time derivative of a field, and what else was seen.
 
@@ -87,15 +88,20 @@ def search(
     penalties, allowed : description lengths of the terms, and which may enter.
     fixed : known coefficients, zero where there is none.
     seed : for thinning out modes where there are very many.
+    proposals : supports to look at besides those that the search comes to.
     """
     selection = Selection(system, penalties, allowed, fixed)
-    proposals = _propose(selection, allowed)
-    if proposals[0].misfit > HOPELESS * misfit_limit(selection.n):
-        return Search(proposals[0], tuple(proposals[:VERIFIED]), (), selection.n, len(system.modes.index))
+    proposals = tuple(proposals)
+    found = _propose(selection, allowed, proposals)
+    if found[0].misfit > HOPELESS * misfit_limit(selection.n):
+        return Search(found[0], tuple(found[:VERIFIED]), (), selection.n, len(system.modes.index))
     part = _thinned(system, MOST_JOINT, np.random.default_rng(seed))
     joint = JointSelection(ModeCovariance(part, moments), penalties, allowed, fixed)
     solved: dict[tuple[int, ...], Candidate] = {}
-    current = proposals[0]
+    for candidate in found:
+        if candidate.support in proposals:
+            solved[candidate.support] = joint.solve(candidate.support, candidate.w)
+    current = next((candidate for candidate in found if candidate.support not in solved), found[0])
     for _ in range(JOINT_ROUNDS):
         if current.support in solved:
             break
@@ -131,7 +137,7 @@ def _thinned(system: WeakSystem, most: int, generator: np.random.Generator) -> W
     return system.subset(np.sort(generator.choice(count, most, replace=False)))
 
 
-def _propose(selection: Selection, allowed: np.ndarray) -> list[Candidate]:
+def _propose(selection: Selection, allowed: np.ndarray, proposals: Iterable[tuple[int, ...]] = ()) -> list[Candidate]:
     """Return candidates of the search that treats modes as independent, best first."""
     library, modes, penalties = selection.system.library, selection.system.modes, selection.penalties
     pool: dict[tuple[int, ...], Candidate] = {}
@@ -148,6 +154,8 @@ def _propose(selection: Selection, allowed: np.ndarray) -> list[Candidate]:
             for support in _starts(factor, mask):
                 solved(support, factor.solve(support))
     solved(())
+    for support in proposals:
+        solved(support)
     for start in sorted(pool.values(), key=lambda c: c.criterion)[:DESCENTS]:
         _descend(selection, start, solved)
     for mask in _masks(library, allowed):

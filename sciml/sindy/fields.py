@@ -13,6 +13,7 @@ from sciml.sindy.field_aliasing import Aliasing
 from sciml.sindy.field_answer import FieldFit, field_answer, untrusted
 from sciml.sindy.field_covariance import Moments
 from sciml.sindy.field_features import transform
+from sciml.sindy.field_library import FieldTerm
 from sciml.sindy.field_request import FieldRequest, field_request
 from sciml.sindy.field_search import Search, search
 from sciml.sindy.field_spectrum import Modes, denoised, noise_level, signal_modes, whole_window
@@ -125,8 +126,13 @@ def discover_field(
         return untrusted(
             request, reason, clean * (request.values / values), levels * scales, time.perf_counter() - begin
         )
-    fits = tuple(_fit(request, values, clean, sigma, scales, modes, f, report) for f in range(len(names)))
-    return field_answer(request, fits, clean, levels, scales, time.perf_counter() - begin)
+    data = request, values, clean, sigma, scales, modes
+    fits = [_fit(*data, f, report) for f in range(len(names))]
+    for f in range(len(names)):
+        others = _exchanged(request, fits, f)
+        if others:
+            fits[f] = _fit(*data, f, report, others)
+    return field_answer(request, tuple(fits), clean, levels, scales, time.perf_counter() - begin)
 
 
 def _fit(
@@ -138,6 +144,7 @@ def _fit(
     modes: Modes,
     field: int,
     report: Callable[[str], None],
+    proposals: Sequence[tuple[int, ...]] = (),
 ) -> FieldFit:
     """Return the equation of one field, from the lowest cut at which noise explains the residual."""
     carried = (request.order,) * (values.ndim - 2) + (1,)
@@ -151,7 +158,15 @@ def _fit(
         features = transform(values, clean, sigma, monomials, request.order, part, aliasing)
         system = WeakSystem(features, part, request.library, field)
         moments = Moments(values, sigma, part.index, carried, aliasing)
-        found = search(system, moments, penalties, request.allowed[field], request.fixed[field] / units, request.seed)
+        found = search(
+            system,
+            moments,
+            penalties,
+            request.allowed[field],
+            request.fixed[field] / units,
+            request.seed,
+            proposals,
+        )
         name = request.words.unknowns[field]
         report(f"{name}: {len(part.index)} modes, {len(found.best.support)} terms, misfit {found.best.misfit:.3g}")
         return found
@@ -184,6 +199,25 @@ def _fit(
             break
     assert best is not None
     return best
+
+
+def _exchanged(request: FieldRequest, fits: Sequence[FieldFit], field: int) -> list[tuple[int, ...]]:
+    """Return the supports of the other equations with that field and this one exchanged, if they are not this one's.
+
+    Equations of a system are often alike (real and imaginary parts, reacting species): where the search for one went
+    astray, another's terms are a start. Which is the better one the criterion says.
+    """
+    columns = {term: j for j, term in enumerate(request.library.terms)}
+    found: list[tuple[int, ...]] = []
+    for other, fit in enumerate(fits):
+        powers = list(range(len(fits)))
+        powers[field], powers[other] = other, field
+        terms = [request.library.terms[j] for j in fit.search.best.support]
+        images = [columns.get(FieldTerm(tuple(t.powers[k] for k in powers), t.derivatives)) for t in terms]
+        support = tuple(sorted(j for j in images if j is not None and request.allowed[field][j]))
+        if len(support) == len(terms) and support not in (fits[field].search.best.support, *found):
+            found.append(support)
+    return found
 
 
 def _sampled(first: Search, aliasing: Aliasing, searched: Callable[[Aliasing], Search]) -> tuple[Search, bool]:
