@@ -40,6 +40,7 @@ _ROOMS = (
     "pinn",
     "plotting",
     "sindy",
+    "sweep",
     "testing",
     "training",
 )

@@ -119,6 +119,8 @@ def requested_identification(arguments: Arguments, command: str = "identify") ->
             f'nothing is unknown: --unknown NAME names parameters ({known}), --functions "k(x)" adds functions'
         )
     for name, (low, high) in bounds.items():
+        if low is not None and high is not None and low >= high:
+            raise ArgumentError(f"--bounds: {name}={low:g}:{high:g} is empty, expected lower < upper")
         start = problem.parameters.get(name)
         if start is not None and not (low if low is not None else start) <= start <= (
             high if high is not None else start

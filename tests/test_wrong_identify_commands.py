@@ -53,6 +53,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "one bound": ((*LOGISTIC, "--bounds", "r=1"), "bounds are written as nu=0:1"),
     "bounds of words": ((*LOGISTIC, "--bounds", "r=low:high"), "--bounds: a bound of r"),
     "bounds reversed": ((*LOGISTIC, "--bounds", "r=1:1"), "lower < upper"),
+    "bounds the wrong way round": ((*LOGISTIC, "--bounds", "r=2:0.5"), "r=2:0.5 is empty, expected lower < upper"),
     "bounds elsewhere": ((*LOGISTIC, "--bounds", "r=2:3"), "starts at 1, which is outside; --set r=..."),
     "bounds of a known number": ((*LOGISTIC, "--bounds", "K=0:2"), "bounds are given for 'K', which is not unknown"),
     "bounds twice": ((*LOGISTIC, "--bounds", "r=0:2", "r=0:3"), "--bounds: 'r' is given twice"),

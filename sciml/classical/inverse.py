@@ -20,6 +20,7 @@ from sciml.classical.regression import COARSEST, Regression, sizes_of
 from sciml.errors import ProblemError, SolveError
 from sciml.fit import Fit
 from sciml.inference import Estimate, Range, estimates, open_directions
+from sciml.misfit import misfits
 from sciml.observations import Observations, observations_of
 from sciml.problem import Problem
 from sciml.solution import Solution
@@ -212,14 +213,19 @@ def _fit(
     if status is Status.CONVERGED and not worst.success:
         status = Status.INACCURATE
     history = regression.history
+    residuals = tuple(
+        _residuals(*pair, regression.sigma, noise_model) for pair in zip(solutions, observations, strict=True)
+    )
+    nothing, alike = misfits(observations, residuals, regression.sigma, noise_model)
+    sentences = [*_sentences(regression, status, worst, undetermined), *nothing, *alike]
+    if status is Status.CONVERGED and nothing:
+        status = Status.INACCURATE
     return Fit(
         solutions[0].problem,
         parameters=_estimates(regression, ranges, found),
         solutions=tuple(solutions),
         observations=tuple(observations),
-        residuals=tuple(
-            _residuals(*pair, regression.sigma, noise_model) for pair in zip(solutions, observations, strict=True)
-        ),
+        residuals=residuals,
         noise=dict(regression.sigma),
         noise_given=regression.noise is not None,
         noise_model=noise_model,
@@ -229,7 +235,7 @@ def _fit(
         undetermined=undetermined,
         method=f"least squares, {regression.experiments[0].method}",
         status=status,
-        message=" ".join(_sentences(regression, status, worst, undetermined)),
+        message=" ".join(sentences),
         wall_time=regression.clock.seconds,
         history=history,
         details={
@@ -306,22 +312,17 @@ def _sentences(
 
 
 def _doubts(regression: Regression) -> list[str]:
-    """Return what speaks against the fit: residuals larger than the noise, or as large as the data's variation."""
+    """Return where the residuals are larger than the noise that was given."""
+    if regression.noise is None:
+        return []
     freedoms = regression.shares()[1]
     doubts = []
     for name in regression.observed:
-        rows = regression.names == name
-        residual = regression.residual[rows]
-        if regression.noise is not None:
-            ratio = math.sqrt(float(np.sum(residual**2)) / max(freedoms[name], 1.0)) / regression.sigma[name]
-            if freedoms[name] > 0 and ratio > 1 + 3 / math.sqrt(2 * max(freedoms[name], 1.0)):
-                doubts.append(
-                    f"The residuals of {name} are {ratio:.3g} times the noise that was given: the noise, the equations "
-                    "or the minimum (try other starts by problem.replace) is not the right one."
-                )
-        elif np.std(residual) > 0.9 * np.std(regression.data[rows]) > 0:
+        residual = regression.residual[regression.names == name]
+        ratio = math.sqrt(float(np.sum(residual**2)) / max(freedoms[name], 1.0)) / regression.sigma[name]
+        if freedoms[name] > 0 and ratio > 1 + 3 / math.sqrt(2 * max(freedoms[name], 1.0)):
             doubts.append(
-                f"The fit explains next to nothing of {name}: the equations are wrong for these data, or the minimum "
-                "is not the right one (try other starts by problem.replace)."
+                f"The residuals of {name} are {ratio:.3g} times the noise that was given: the noise, the equations "
+                "or the minimum (try other starts by problem.replace) is not the right one."
             )
     return doubts

@@ -14,6 +14,7 @@ from scipy import stats
 from sciml.errors import SolveError
 from sciml.fit import Fit, FunctionEstimate
 from sciml.inference import LEVEL, estimates, open_directions
+from sciml.misfit import misfits
 from sciml.pinn.evaluator import NetworkEvaluator
 from sciml.pinn.inverse_objective import InverseObjective
 from sciml.pinn.inverse_search import Search
@@ -75,13 +76,15 @@ def fit_of(
                 details=details,
             )
         )
+    residuals = tuple(_residuals(setup, objective, k) for k in range(len(solutions)))
+    nothing, alike = misfits(setup.observations, residuals, dict(objective.sigma), noise_model)
     return Fit(
         solutions[0].problem,
         parameters=parameters,
         functions=functions,
         solutions=tuple(solutions),
         observations=setup.observations,
-        residuals=tuple(_residuals(setup, objective, k) for k in range(len(solutions))),
+        residuals=residuals,
         noise=dict(objective.sigma),
         noise_given=noise is not None,
         noise_model=noise_model,
@@ -90,8 +93,8 @@ def fit_of(
         freedom=best.freedom,
         undetermined=open_directions(list(ranges), values, own),
         method=method,
-        status=search.status,
-        message=_message(search),
+        status=Status.INACCURATE if nothing and search.status is Status.CONVERGED else search.status,
+        message=" ".join([_message(search), *nothing, *alike]),
         wall_time=search.limits.seconds(),
         history=history,
         details=details,
