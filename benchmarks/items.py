@@ -212,6 +212,16 @@ ITEMS: tuple[Item, ...] = (
         writes=True,
     ),
     Item(
+        "smoothing",
+        "a network as a smoother of records, against Whittaker's and a spline",
+        "smoothing",
+        None,
+        (),
+        (r"^\|",),
+        (0, 3),
+        writes=True,
+    ),
+    Item(
         "wake modes",
         "the mean-field model from two modes and the shift mode of a cylinder's wake",
         "wake_modes",

@@ -22,12 +22,14 @@ from sciml.sindy.simulation import Simulation
 if TYPE_CHECKING:
     from sciml.sindy.ensembles import Ensemble, ensemble, threshold_path
     from sciml.sindy.estimator import SINDy
+    from sciml.sindy.network_smoothing import smooth_by_network
 
 # Imported when they are first used: they need torch and scikit-learn.
 _LATER = {
     "Ensemble": "sciml.sindy.ensembles",
     "SINDy": "sciml.sindy.estimator",
     "ensemble": "sciml.sindy.ensembles",
+    "smooth_by_network": "sciml.sindy.network_smoothing",
     "threshold_path": "sciml.sindy.ensembles",
 }
 
@@ -48,6 +50,7 @@ __all__ = [
     "discover_field",
     "ensemble",
     "load_discovery",
+    "smooth_by_network",
     "threshold_path",
 ]
 
