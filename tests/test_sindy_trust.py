@@ -83,6 +83,7 @@ def test_a_law_under_coloured_noise_is_not_trusted_and_under_white_noise_it_is()
     assert max(coloured.diagnostics["coherence"].values()) > 5 or coloured.diagnostics["misfit"] > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not WAKE.exists(), reason="the cylinder's wake (cylinder_wake_pod.mat) is not there")
 @pytest.mark.parametrize(("stride", "degree"), [(25, 2), (25, 3)])
 def test_no_law_of_the_wake_s_modes_is_trusted_that_leaves_the_data(stride: int, degree: int) -> None:
