@@ -55,7 +55,7 @@ class Kernel:
     ----------
     name : what is printed.
     make : prepares the inputs and returns the call that is timed.
-    graph : whether a CUDA graph can hold it: no number of it is read by the processor.
+    graph : whether it is tried in a CUDA graph: cuSOLVER's QR takes work space as it goes.
     double : whether it is meant for float64 alone.
     """
 

@@ -11,7 +11,7 @@
 
 The workers are joblib's processes, or those of the backend that the caller has chosen, as by
 `joblib.parallel_config("dask")`, or `ray.util.joblib.register_ray()` and `joblib.parallel_config("ray")`. A call that
-raises or whose worker is killed loses nothing but itself.
+raises, or whose worker of joblib's own is killed, loses nothing but itself.
 """
 
 from __future__ import annotations
@@ -83,6 +83,9 @@ def sweep(
     A killed worker (out of memory, an interrupt from outside) breaks joblib's pool, and with it every call that was
     under way. These are called again one by one, so that the one which does it is known: it is reported, and the
     others go on together. Calls should therefore be repeatable. An interruption of the caller ends the sweep.
+
+    Another backend looks after its workers itself. Dask tries the call of a killed worker three times more, and joblib
+    (1.6) then waits for ever for a call that Dask has given up.
     """
     if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs == 0):
         raise ArgumentError(f"jobs: expected a number of workers, negative to count from the cores', got {jobs!r}")

@@ -11,7 +11,7 @@ from torch import Tensor
 from sciml.pinn.cascade import Cascade
 from sciml.pinn.quantities import Quantities
 from sciml.pinn.stage_normal import NormalEquations
-from sciml.pinn.stage_rows import Rows
+from sciml.pinn.stage_rows import Rows, Slopes
 from sciml.pinn.step import Step
 from sciml.training import Objective
 from sciml.training.linearization import Linearization
@@ -36,7 +36,7 @@ class StageObjective(Objective):
     count : the number of modes.
     stages : how many to look at while training: those of a smaller method are enough for `count` modes.
     coefficients : to start from, or zero.
-    held : whether the unknown numbers stay as they are: a step of Gauss-Newton leaves them alone.
+    held : whether the unknown numbers stay as they are: nothing depends on them, so no step moves them.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class StageObjective(Objective):
         residuals, jacobians = {}, {}
         for name, kind in self._named().items():
             units, moved = self._sensitivities(kind)
-            slopes = kind.slopes(units, self.coefficients, self.quantities)
+            slopes = self._slopes(kind, units)
             at = list(slopes.orders)
             by_modes = torch.einsum("nrek,enj->nrkj", slopes.modes, units[at]).flatten(2)
             outer = self.coefficients[:, self.cascade.trained]
@@ -126,13 +126,10 @@ class StageObjective(Objective):
         residuals: dict[str, Tensor] = {}
         for name, kind in self._named().items():
             units, moved = self._sensitivities(kind)
-            slopes = kind.slopes(units, self.coefficients, self.quantities)
+            slopes = self._slopes(kind, units)
             equations.add(slopes, units, moved)
             residuals[name] = slopes.values.flatten()
         matrix, vector = equations.result()
-        if self._held:
-            numbers = slice(len(vector) - len(self.quantities.z), None)
-            matrix[numbers] = matrix[:, numbers] = vector[numbers] = 0
         factors = dict.fromkeys(residuals, 1.0)
         return Linearization(
             self, self.parameters(), residuals, self.evaluation(residuals), matrix, vector, factors, None
@@ -141,6 +138,10 @@ class StageObjective(Objective):
     def _named(self) -> dict[str, Rows]:
         first, *others = self._rows
         return {"equations": first, **{f"rows {number}": one for number, one in enumerate(others, 1)}}
+
+    def _slopes(self, kind: Rows, units: Tensor) -> Slopes:
+        slopes = kind.slopes(units, self.coefficients, self.quantities)
+        return slopes._replace(numbers=torch.zeros_like(slopes.numbers)) if self._held else slopes
 
     def _sensitivities(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """The units' derivatives [A, N, m], and theirs by the trained parameters, [A, N, trained units, P]."""

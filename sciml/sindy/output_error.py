@@ -22,7 +22,7 @@ from sciml.sindy.pooling import Model, Pool, coefficients_of
 from sciml.sindy.refinement import HOLDS, LAST_ERROR, Estimate, System
 from sciml.sindy.selection import Factor, search
 from sciml.sindy.shooting import Shot, jacobian, pieces_of, predict, shoot, simulate, variation
-from sciml.sindy.trust import COHERENT, LEAST_SAMPLES, NOTICED
+from sciml.sindy.trust import COHERENT, FAR, LEAST_SAMPLES, NOTICED
 
 if TYPE_CHECKING:
     from sciml.sindy.discovery import Discovery
@@ -110,7 +110,9 @@ def _wrong(pool: Pool, law: Discovery) -> bool:
     """Whether a law does not explain the data: a misfit, or residuals that are alike, or a solution that leaves."""
     limit = max(COHERENT, NOTICED * np.sqrt(float(law.diagnostics["samples"])))
     coherent = max(law.diagnostics["coherence"].values(), default=0.0) > limit
-    return pool.ranked[0].estimate.error > HOLDS * 1.001 or coherent or "own solution" in str(law.diagnostics["reason"])
+    farthest = law.diagnostics["farthest"]
+    leaves = farthest is not None and farthest > FAR
+    return pool.ranked[0].estimate.error > HOLDS * 1.001 or coherent or leaves
 
 
 def follow(

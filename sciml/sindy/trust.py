@@ -108,6 +108,8 @@ def diagnose(
             name: float(v / s) for name, v, s in zip(record.names, variation, winner.noise, strict=True)
         },
         "coherence": dict(zip(record.names, map(float, coherence), strict=True)),
+        # In units of the data's range; None where other reasons made the question idle.
+        "farthest": farthest,
         "samples": len(samples.rows),
         "nodes": len(samples.z),
         "trajectories": len(record.slices),
