@@ -20,9 +20,10 @@ from sciml.sindy.answers import answer
 from sciml.sindy.competition import system_of
 from sciml.sindy.pooling import Model, Pool, coefficients_of
 from sciml.sindy.refinement import HOLDS, LAST_ERROR, Estimate, System
+from sciml.sindy.reproduction import FAR
 from sciml.sindy.selection import Factor, search
 from sciml.sindy.shooting import Shot, jacobian, pieces_of, predict, shoot, simulate, variation
-from sciml.sindy.trust import COHERENT, FAR, LEAST_SAMPLES, NOTICED
+from sciml.sindy.trust import COHERENT, LEAST_SAMPLES, NOTICED
 
 if TYPE_CHECKING:
     from sciml.sindy.discovery import Discovery
