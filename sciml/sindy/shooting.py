@@ -154,7 +154,7 @@ def shoot(
     times : of the nodes [N]
     coefficients, support : where to start [p, d], and the terms that there are
     x : states [N, d] for the first ones of the pieces
-    length : of the pieces at first, in nodes; they become twice as long each time.
+    length : of the pieces at first, in nodes; each time they become longer by two fifths.
 
     Returns
     -------
