@@ -17,6 +17,7 @@ class Status(enum.Enum):
     BUDGET = "budget"
     STAGNATED = "stagnated"
     DIVERGED = "diverged"
+    ILL_POSED = "ill-posed"
 
     @property
     def success(self) -> bool:
@@ -42,5 +43,9 @@ _ADVICE: Mapping[Status, str] = {
     Status.DIVERGED: (
         "The values stopped being finite; the last good state is returned. Check the conditions, "
         "shorten the time interval or use smaller steps."
+    ),
+    Status.ILL_POSED: (
+        "The problem has no solution, or more than one, or one that the smallest errors change beyond all bounds: "
+        "change its conditions or its parameters."
     ),
 }

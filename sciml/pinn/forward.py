@@ -17,6 +17,7 @@ from torch import nn
 from sciml.errors import ArgumentError, SolveError
 from sciml.network import MLP, Sum
 from sciml.pinn.ansatz import Ansatz, build_ansatz
+from sciml.pinn.conditioning import Judge
 from sciml.pinn.flow import evaluator_of
 from sciml.pinn.march import March
 from sciml.pinn.plan import Plan, plan_for
@@ -64,7 +65,9 @@ def solve(
     The error is estimated by the relative L2 distance of two states, one whose residual on fresh points is at least
     three times larger and the present one, which should undercut it: the trained and the corrected one, or two of the
     same training. In windows this estimate of each is carried on through the equation linearised about the solution
-    (`sciml.pinn.growth`). Training stops when the estimate meets `tol`.
+    (`sciml.pinn.growth`). Training stops when the estimate meets `tol`; in one window the linearised equation is then
+    asked whether the residual, or rounding, makes a larger error, and whether the conditions determine the solution at
+    all (`sciml.pinn.conditioning`).
 
     Parameters
     ----------
@@ -136,18 +139,19 @@ def solve(
         "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
     }
     direct: Solution | None = None
+    judge = Judge(problem, tol)
     if optimizer == "least-squares" or (optimizer == "auto" and network is None and iterations is None):
-        features = RandomFeatures(ansatz, generator, dtype, device, recorder, limits)
+        features = RandomFeatures(ansatz, generator, dtype, device, recorder, limits, judge)
         met = features.run()
         direct = _direct(problem, features, met, options, about, stream)
         if optimizer == "least-squares" and direct is None:
             raise SolveError(
                 "random features do not come near a solution of this equation; train a network, optimizer='auto'"
             )
-        if direct is not None and (met or optimizer == "least-squares"):
+        if direct is not None and (met or judge.hopeless or optimizer == "least-squares"):
             return direct
     net = _network(network, plan, ansatz, generator, dtype, device)
-    march = March(ansatz, net, plan, _optimizer(optimizer, net), generator, recorder, limits)
+    march = March(ansatz, net, plan, _optimizer(optimizer, net), generator, recorder, limits, judge)
     status, message = march.run()
     if not recorder.history:
         raise SolveError(
@@ -174,7 +178,7 @@ def solve(
         status=status,
         message=message,
         wall_time=limits.seconds(),
-        estimate=march.chain.estimate,
+        estimate=None if status is Status.ILL_POSED else march.chain.estimate,
         history=recorder.history,
         details=details,
     )
@@ -192,6 +196,7 @@ def _direct(
     best = features.best
     if best is None:
         return None
+    status, message = features.judge.verdict or (Status.CONVERGED if met else Status.INACCURATE, "")
     details = {
         "iterations": features.steps,
         "parameter_count": sum(p.numel() for p in best.piece.network.parameters() if p.requires_grad),
@@ -205,9 +210,10 @@ def _direct(
         problem,
         evaluator_of([best.piece], options, stream, features.generator),
         method=_method(details),
-        status=Status.CONVERGED if met else Status.INACCURATE,
+        status=status,
+        message=message,
         wall_time=features.limits.seconds(),
-        estimate=features.estimate,
+        estimate=None if status is Status.ILL_POSED else features.estimate,
         history=features.recorder.history,
         details=details,
     )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sciml.pinn.ansatz import Ansatz, continued
 from sciml.pinn.chain import Chain
+from sciml.pinn.conditioning import Judge
 from sciml.pinn.handover import Handover
 from sciml.pinn.piece import evaluate
 from sciml.pinn.plan import Plan
@@ -71,6 +72,7 @@ class March:
     make_optimizer : gives a new optimizer for each window.
     generator : of points.
     recorder, limits : the record of losses, and when to end.
+    judge : of the estimated error of a single window.
 
     Attributes
     ----------
@@ -85,6 +87,7 @@ class March:
     generator: torch.Generator
     recorder: Recorder
     limits: Limits
+    judge: Judge
     chain: Chain = field(default_factory=Chain)
     discarded: int = 0
 
@@ -133,6 +136,10 @@ class March:
         past: list[tuple[float, Tensor]] = []
         values = evaluate([window.piece], self._values, self._points)
 
+        def judged() -> None:
+            if self.chain.estimate is not None and self.chain.estimate <= self.limits.tol:
+                self.chain.estimate = self.judge.estimate(self.chain.estimate, self.chain.pieces[0])
+
         def estimated(evaluation: Evaluation) -> bool:
             nonlocal past, values
             values = evaluate([window.piece], self._values, self._points)
@@ -144,15 +151,17 @@ class March:
             best = self.chain.corrections[0]
             if best is None or evaluation.loss < best.loss:
                 self.chain.corrections[0], self.chain.estimate = None, trained
+                judged()
             self._met = (
                 self._met + 1 if self.chain.estimate is not None and self.chain.estimate <= self.limits.tol else 0
             )
-            return self._met >= 2
+            return self._met >= 2 or self.judge.hopeless
 
         def corrected(attempt: Polished) -> bool:
             now = evaluate([attempt.piece], self._values, self._points)
             self.chain.estimate = extrapolated(values, now, max(attempt.loss / attempt.before, 1e-16))
-            return self.chain.estimate <= self.limits.tol
+            judged()
+            return self.chain.estimate <= self.limits.tol or self.judge.hopeless
 
         def wanting() -> float:
             return math.inf if self.chain.estimate is None else (self.chain.estimate / self.limits.tol) ** 2
@@ -361,6 +370,10 @@ class March:
         return Window(ansatz, network, self.plan, self.make_optimizer(), self.generator)
 
     def _verdict(self, status: TrainingStatus) -> tuple[Status, str]:
+        if status is not TrainingStatus.CONVERGED and len(self.chain.windows) == 1:
+            self.judge.ask(self.chain.pieces[0])
+        if (judged := self.judge.verdict) is not None:
+            return judged
         found = _STATUS[status]
         if found in (Status.CONVERGED, Status.DIVERGED):
             return found, ""

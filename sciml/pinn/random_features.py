@@ -21,6 +21,7 @@ from sciml.network import MLP
 from sciml.network.mlp import Layer
 from sciml.pinn.ansatz import MANY, Ansatz
 from sciml.pinn.collocation import Sampler
+from sciml.pinn.conditioning import Judge
 from sciml.pinn.objective import ForwardObjective
 from sciml.pinn.piece import Piece
 from sciml.pinn.progress import Limits, Recorder, extrapolated, monitor_points, values_of
@@ -48,6 +49,8 @@ NEWTON_STEPS = 12
 # A nonlinear equation whose first attempt leaves more than this is left to training.
 NEARLY = 1e-3
 LEAST_LOSS = 1e-30
+# An estimated error that makes one doubt whether a linear equation has a solution, or has only one.
+POOR = 0.01
 ROUNDING = 1e-15
 
 
@@ -72,6 +75,7 @@ class RandomFeatures:
     ansatz : the exact conditions.
     generator : of features and points.
     dtype, device : of the tensors.
+    judge : of estimated errors.
     """
 
     def __init__(
@@ -82,12 +86,14 @@ class RandomFeatures:
         device: torch.device,
         recorder: Recorder,
         limits: Limits,
+        judge: Judge,
     ) -> None:
         self.ansatz = ansatz
         self.generator = generator
         self.dtype, self.device = dtype, device
         self.recorder = recorder
         self.limits = limits
+        self.judge = judge
         self.steps = 0
         self.linear = linear(ansatz)
         self._many = ansatz.problem.domain.dimension >= MANY
@@ -95,7 +101,7 @@ class RandomFeatures:
         self.best: Attempt | None = None
 
     def run(self) -> bool:
-        """Double the number of features until the estimate meets the tolerance; False if it does not.
+        """Double the number of features until the estimate meets the tolerance; False if it does not, or never can.
 
         The error is estimated from two successive numbers of features, as from two states of a training. A nonlinear
         equation that the first attempt does not nearly solve is given up at once.
@@ -113,11 +119,17 @@ class RandomFeatures:
                 ratio = max(loss, LEAST_LOSS) / max(self.best.evaluation.loss, LEAST_LOSS)
                 # At rounding two results no longer differ by their residuals: rho = 1/2 leaves their difference.
                 self.estimate = extrapolated(values, now, min(ratio, 0.25)) + ROUNDING
+                if self.estimate <= self.limits.tol:
+                    self.estimate = self.judge.estimate(self.estimate, attempt.piece)
+                elif self.linear and self.estimate > POOR:
+                    self.judge.ask(attempt.piece)
             if self.best is None or loss < self.best.evaluation.loss:
                 self.best = attempt
             values = now
             stage = f"{attempt.count} random features"
             self.recorder.note(self.steps, attempt.evaluation, self.estimate, stage, [attempt.piece])
+            if self.judge.hopeless:
+                break
             if self.estimate is not None and self.estimate <= self.limits.tol:
                 return True
             if self._many and ratio > SLOW:
