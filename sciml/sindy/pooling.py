@@ -23,7 +23,7 @@ from sciml.sindy.refinement import (
     spread_out,
 )
 from sciml.sindy.screening import smooth_problem
-from sciml.sindy.selection import Factor, likelihood, path, search
+from sciml.sindy.selection import Factor, eliminations, likelihood, path, search
 
 __all__ = ["TIE", "Model", "Pool", "neighbourhood", "starting_supports"]
 
@@ -36,6 +36,8 @@ ROUNDS = 8
 MOST_PAIRS = 150
 # So many pairs of columns are looked at for exchanges of two of the winner's terms.
 MOST_EXCHANGES = 10_000_000
+# The best supports of an elimination that are worth a search, and how many columns there may be.
+RUNGS, MOST_ELIMINATED = 4, 400
 # A fit that ends this much further behind than the linearised problem says has not found its states.
 LOST = 20.0
 # What must speak for a model error below SMALL_ERROR, in the criterion.
@@ -98,7 +100,10 @@ def coefficients_of(system: System, x: np.ndarray, support: np.ndarray) -> np.nd
     for i in range(d):
         terms = support[support % d == i] // d
         if len(terms):
-            result[terms, i] = np.linalg.lstsq(features[:, terms], targets[:, i], rcond=None)[0]
+            # Formulas are in the user's units: their columns may differ by any power of ten.
+            norms = np.linalg.norm(features[:, terms], axis=0)
+            norms = np.where(norms > 0, norms, 1.0)
+            result[terms, i] = np.linalg.lstsq(features[:, terms] / norms, targets[:, i], rcond=None)[0] / norms
     return result
 
 
@@ -248,6 +253,7 @@ class Pool:
         value = now + float(own.sum())
         found += self._detours(factor, penalty, offered, place, value)
         found += self._exchanges(factor, penalty, offered, place, value)
+        found += self._remnants(factor, penalty, offered, value)
         return [(gap, key) for gap, key in found if np.isfinite(gap)]
 
     def _detours(
@@ -263,6 +269,27 @@ class Pool:
             other = search(factor, penalty, np.delete(place, gone), allowed)
             score = float(likelihood(factor.solve(other)[1], factor.n)) + float(penalty[other].sum())
             found.append((score - value, _key(offered, other)))
+        return found
+
+    def _remnants(
+        self, factor: Factor, penalty: np.ndarray, offered: np.ndarray, value: float
+    ) -> list[tuple[float, tuple[int, ...]]]:
+        """Return what is left of all terms, and of those of low degrees, when the least important ones are taken away.
+
+        The winner has no part in it, so that these supports may be far from its own.
+        """
+        found: list[tuple[float, tuple[int, ...]]] = []
+        every = np.ones(len(offered), dtype=bool)
+        degrees = self.system.basis.degrees[offered // self.system.shape[1]]
+        for highest in range(min(2, degrees.max()), degrees.max() + 1):
+            group = degrees <= highest
+            if group.sum() > MOST_ELIMINATED:
+                break
+            rungs = sorted(eliminations(factor, penalty, group), key=lambda rung: rung[0])
+            for _, rung in rungs[:RUNGS]:
+                other = search(factor, penalty, rung, every)
+                score = float(likelihood(factor.solve(other)[1], factor.n)) + float(penalty[other].sum())
+                found.append((score - value, _key(offered, other)))
         return found
 
     def _exchanges(

@@ -15,12 +15,14 @@ from typing import final
 
 import numpy as np
 
-__all__ = ["Factor", "likelihood", "path", "search"]
+__all__ = ["Factor", "eliminations", "likelihood", "path", "search"]
 
 MOST_MOVES = 60
 # Pairs of columns: which square of the part of a column of norm one outside others differences can still tell from
 # rounding, and of the sine between two such parts.
 SHORTEST, NARROWEST = 1e-10, 1e-4
+# What every column has to itself beside its norm of one, so that dependent ones can be told apart.
+RIDGE = 1e-7
 
 
 def likelihood(rss: np.ndarray | float, n: float) -> np.ndarray:
@@ -202,3 +204,43 @@ def path(factor: Factor, penalty: np.ndarray, allowed: np.ndarray, most: int = 1
             support = np.append(np.delete(support, out), int(new))
         found.append(np.sort(support))
     return found
+
+
+def eliminations(factor: Factor, penalty: np.ndarray, allowed: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    r"""Return the supports of backward elimination with their criteria, from all allowed columns down to none.
+
+    One column at a time is taken away, the one without which the criterion is least. Terms that only together stand for
+    something are all there at the beginning, where steps forward and exchanges would have to find each by itself. With
+    the rows d_k of the pseudo-inverse (the direction that only column k has) and the coefficients b_k = d_k t, taking k
+    away adds
+
+    .. math:: b_k^2 / |d_k|^2
+
+    to RSS, and the rows of the others lose their part along d_k, so that the whole path takes P^3 operations.
+
+    Parameters
+    ----------
+    factor : the problem, with P columns
+    penalty : [P], of the terms
+    allowed : bool [P], the columns at the beginning, of which those that are zero are left out.
+    """
+    place = np.flatnonzero(allowed & factor.columns.any(axis=0))
+    columns = factor.columns[:, place]
+    q, r = np.linalg.qr(np.vstack([columns, RIDGE * np.eye(len(place))]))
+    target = q[: len(columns)].T @ factor.target
+    rows = np.linalg.inv(r) if len(place) else np.zeros((0, 0))
+    values = rows @ target
+    rss = factor.rest + max(float(factor.target @ factor.target - target @ target), 0.0)
+    own, alive = penalty[place], np.ones(len(place), dtype=bool)
+    found: list[tuple[float, np.ndarray]] = []
+    for _ in range(len(place)):
+        found.append((float(likelihood(rss, factor.n) + own[alive].sum()), place[alive]))
+        squares = np.where(alive, np.einsum("ij,ij->i", rows, rows), 1.0)
+        after = rss + values**2 / squares
+        k = int(np.argmin(np.where(alive, likelihood(after, factor.n) - own, np.inf)))
+        rss, alive[k] = float(after[k]), False
+        direction, along = rows[k] / np.sqrt(squares[k]), values[k] / np.sqrt(squares[k])
+        parts = rows @ direction
+        rows -= np.outer(parts, direction)
+        values -= parts * along
+    return [*found, (float(likelihood(rss, factor.n)), place[:0])]
