@@ -59,16 +59,22 @@ def reach(slope: Callable[[float, Any], Any], states: np.ndarray, times: np.ndar
     as soon as it exceeds `FAR` and where there is no solution; None where it takes too many steps.
     """
     middle = (states.max(axis=0) + states.min(axis=0)) / 2
-    size = np.maximum(np.ptp(states, axis=0) / 2, 1e-9 * np.max(np.abs(states), initial=1e-300))
+    size = np.maximum(np.ptp(states, axis=0) / 2, 1e-9 * np.max(np.abs(states), axis=0, initial=1e-300))
+    begin, span = float(times[0]), float(times[-1] - times[0])
     farthest = 1.0
+
+    def scaled(s: float, u: Any) -> Any:
+        # In the record's own units, so that the method's first step is the same in all of the user's.
+        return np.asarray(slope(begin + s * span, middle + size * u)) * (span / size)
+
     with np.errstate(all="ignore"):
         try:
-            solver: Any = DOP853(slope, times[0], np.array(states[0]), times[-1], rtol=TOLERANCE, atol=TOLERANCE * size)
+            solver: Any = DOP853(scaled, 0.0, (states[0] - middle) / size, 1.0, rtol=TOLERANCE, atol=TOLERANCE)
             for _ in range(MOST_STEPS):
                 if solver.status != "running":
                     break
                 solver.step()
-                away = float(np.max(np.abs(solver.y - middle) / size))
+                away = float(np.max(np.abs(solver.y)))
                 if solver.status == "failed" or not away <= FAR:
                     return np.inf
                 farthest = max(farthest, away)

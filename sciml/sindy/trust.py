@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["diagnose"]
 
-# The winner must have more than half of the weight of all models, and no other may have an equal criterion.
-LEAST_WEIGHT = 0.5
+# The winner must have more than half of the weight of all models, and no other may have an equal criterion. The models
+# that have all of its terms must have more than two thirds: one with a term more says nothing against it, others do.
+# Of 237 development records this leaves one trusted and wrong of three, and takes the trust from 9 of 210 right ones.
+LEAST_WEIGHT, LEAST_CONTAINING = 0.5, 2 / 3
 # Noise above this part of a state's own variation leaves nothing to explain.
 MOST_NOISE = 1.0
 LEAST_SAMPLES = 40
@@ -75,8 +77,13 @@ def diagnose(
     if drowned:
         reasons.append(f"{', '.join(drowned)}: hardly any variation beyond the noise")
     ahead = min((model.criterion for model in pool.ranked[1:]), default=np.inf) - pool.ranked[0].criterion
-    if weights[0] < LEAST_WEIGHT or ahead < TIE:
-        reasons.append(f"another model is nearly as likely (weight of this one {weights[0]:.2f}); see alternatives")
+    own = set(pool.ranked[0].key)
+    containing = float(sum(weight for model, weight in zip(pool.ranked, weights, strict=True) if own <= set(model.key)))
+    if weights[0] < LEAST_WEIGHT or containing < LEAST_CONTAINING or ahead < TIE:
+        reasons.append(
+            f"another model is nearly as likely (weight of this one {weights[0]:.2f}, of all that have its terms "
+            f"{containing:.2f}); see alternatives"
+        )
     residuals = np.where(samples.spread == 1, system.y - winner.x, np.nan)[samples.rows]
     products = correlations(residuals, record.slices)
     coherence = np.abs(products).max(axis=0)
@@ -102,6 +109,7 @@ def diagnose(
         "reason": "; ".join(reasons),
         "misfit": winner.error,
         "weight": float(weights[0]),
+        "weight_of_terms": containing,
         "converged": winner.converged,
         "residual": winner.rss / max(system.effective - len(winner.support), 1),
         "signal_to_noise": {
