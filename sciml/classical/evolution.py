@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ from sciml.classical.sides import sides_of
 from sciml.classical.spaces import Mesh, PeriodicMesh
 from sciml.classical.trajectory import Trajectory
 from sciml.errors import ProblemError
-from sciml.solution import Solution
+from sciml.short_waves import short_waves
+from sciml.solution import Solution, Status
 
 if TYPE_CHECKING:
     from sciml.problem import Problem
@@ -34,6 +36,7 @@ __all__ = ["solve_evolution"]
 
 Array = NDArray[Any]
 
+BLOWN_UP = 1e3  # times as large as at first where a solution ends
 OVERTAKEN = 1e-6  # the tolerance at which elements become faster than Fourier modes with reflection
 MODES = {1: 16384, 2: 512, 3: 64}  # largest number of points of a period, by number of space coordinates
 POINTS = {1: 640, 2: 160, 3: 20}  # largest number of collocation points along a coordinate
@@ -52,7 +55,14 @@ class _EvolutionLadder(Ladder):
         """Say why a trajectory ends too early; empty if it does not."""
         if trajectory.end >= self.span[1]:
             return ""
-        reason = "the time budget ended" if clock.expired else "the solution stopped being finite or resolvable"
+        first, last = np.max(np.abs(trajectory.values(np.array([trajectory.start, trajectory.end]))), axis=1)
+        blow_up = bool(last > BLOWN_UP * first)
+        if clock.expired:
+            reason = "the time budget ended"
+        elif blow_up:
+            reason = f"the solution leaves the finite numbers (it grows {last / first:.0e} times, a blow-up)"
+        else:
+            reason = "the solution stopped being finite or resolvable"
         name = self.problem.coordinates[self.form.time]
         return f"{reason} near {name} = {trajectory.end:.6g}; from there on its last state is held"
 
@@ -220,7 +230,10 @@ def solve_evolution(
         ladder: Ladder = _FourierLadder(problem, form, initial, split, found, rtol)
     else:
         ladder = _CollocationLadder(problem, form, initial, rtol)
-    return refine(problem, ladder, rtol=rtol, clock=clock, progress=progress)
+    solution = refine(problem, ladder, rtol=rtol, clock=clock, progress=progress)
+    if not solution.success and (text := short_waves(problem)):
+        return dataclasses.replace(solution, status=Status.ILL_POSED, message=text)
+    return solution
 
 
 def _suits_fourier(problem: Problem, split: SemilinearSplit, rtol: float) -> bool:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from sciml.classical.fields import apply
 from sciml.classical.first_order import FirstOrderForm
-from sciml.classical.formulas import Formula
 from sciml.classical.radau import DenseLinearisation
 from sciml.classical.separable import SeparableLinearisation
 from sciml.classical.sides import Side
 from sciml.classical.spaces import Mesh, PeriodicMesh, Space
 from sciml.errors import ProblemError
+from sciml.formulas import Formula
 from sciml.notation import to_numpy
 
 if TYPE_CHECKING:

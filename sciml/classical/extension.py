@@ -16,7 +16,7 @@ import sympy
 from numpy.typing import NDArray
 
 from sciml.classical.first_order import FirstOrderForm
-from sciml.classical.formulas import Formula
+from sciml.formulas import Formula
 
 if TYPE_CHECKING:
     from sciml.problem import Problem

@@ -11,9 +11,9 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from sciml.classical.formulas import Formula
 from sciml.classical.spaces import ElementSpace, Mesh
 from sciml.errors import ProblemError
+from sciml.formulas import Formula
 from sciml.incompressible import recognised_flow
 from sciml.notation import to_numpy
 

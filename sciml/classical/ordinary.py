@@ -13,13 +13,14 @@ from sciml.classical.clock import Clock
 from sciml.classical.evaluator import OrdinaryEvaluator
 from sciml.classical.explicit import FINEST, TooManyStepsError, integrate_explicit
 from sciml.classical.first_order import FirstOrderForm, first_order_form, initial_values
-from sciml.classical.formulas import Formula
 from sciml.classical.radau import DenseLinearisation, integrate_radau
 from sciml.classical.refinement import Attempt, Ladder, Progress, refine
 from sciml.classical.trajectory import PiecewisePolynomial
 from sciml.errors import ProblemError
+from sciml.formulas import Formula
+from sciml.initial_values import blow_up, other_solution
 from sciml.notation import to_numpy
-from sciml.solution import Solution
+from sciml.solution import Solution, Status
 
 if TYPE_CHECKING:
     from sciml.problem import Problem
@@ -77,7 +78,9 @@ class _OrdinaryLadder(Ladder):
         self.system = OrdinarySystem(problem, self.form)
         self.initial = _numbers(problem, initial_values(problem, self.form, place))
         self.span = (-upper, -lower) if self.backward else (lower, upper)
-        self.stiff = method == "implicit" or (method == "auto" and self._stiff_at_start())
+        slopes = self._jacobian(self.span[0], self.initial).matrix
+        self.steep = not np.all(np.isfinite(slopes))
+        self.stiff = method == "implicit" or (method == "auto" and self._stiff_at_start(slopes))
         self.steps = 10**9 if method == "explicit" else EXPLICIT_STEPS
         self.tolerance: float | None = None
 
@@ -144,10 +147,9 @@ class _OrdinaryLadder(Ladder):
         sign = -1.0 if self.backward else 1.0
         return DenseLinearisation(sign * self.system.jacobian(sign * time, state).matrix)
 
-    def _stiff_at_start(self) -> bool:
+    def _stiff_at_start(self, matrix: Array) -> bool:
         """Whether stability alone would ask for more explicit steps than are made."""
-        matrix = self._jacobian(self.span[0], self.initial).matrix
-        if not np.all(np.isfinite(matrix)):
+        if self.steep:
             return False
         radius = float(np.max(np.abs(np.linalg.eigvals(matrix))))
         return radius * (self.span[1] - self.span[0]) / 6 > EXPLICIT_STEPS
@@ -180,11 +182,21 @@ def solve_ordinary(
     method : "auto", "explicit" or "implicit".
     clock, progress : as in `sciml.classical.refinement.refine`.
 
+    Returns
+    -------
+    Solution : of the status "ill-posed" where others begin at the same initial state, because the slope there is
+        infinite.
+
     Raises
     ------
     ProblemError : the equations cannot be solved for their highest derivatives, or the initial values are not numbers.
     """
-    solution = refine(problem, _OrdinaryLadder(problem, rtol, method), rtol=rtol, clock=clock, progress=progress)
+    ladder = _OrdinaryLadder(problem, rtol, method)
+    solution = refine(problem, ladder, rtol=rtol, clock=clock, progress=progress)
+    if ladder.steep and (text := other_solution(problem)):
+        return dataclasses.replace(solution, status=Status.ILL_POSED, message=text, estimate=None)
+    if solution.status is Status.DIVERGED and (text := blow_up(problem)):
+        return dataclasses.replace(solution, message=f"{text} From there on its last value is held.")
     coarser = solution.details.get("coarser")
     if solution.success or coarser is None:
         return solution

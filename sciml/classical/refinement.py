@@ -109,7 +109,9 @@ def refine(
     estimate, iteration, failed = None, 0, 0
     status, message, seen = Status.INACCURATE, "", []
     while True:
-        attempt = ladder.climb(estimate, clock)
+        # What overflows on the way is told by the status.
+        with np.errstate(all="ignore"):
+            attempt = ladder.climb(estimate, clock)
         if attempt is None:
             if clock.expired:
                 status, message = Status.BUDGET, ""

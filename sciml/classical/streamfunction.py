@@ -24,10 +24,10 @@ from scipy import sparse
 from sciml.classical.discretisation import Discretisation
 from sciml.classical.fields import Fields, Meshes, Source, StationaryEvaluator
 from sciml.classical.flow import Flow, boundary_coefficients
-from sciml.classical.formulas import Formula
 from sciml.classical.galerkin import Quadrature
 from sciml.classical.newton import Factors
 from sciml.classical.spaces import ElementSpace, Mesh
+from sciml.formulas import Formula
 from sciml.notation import Partial
 
 __all__ = ["StreamFunction"]

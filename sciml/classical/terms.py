@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from sciml.classical.formulas import Formula
+from sciml.formulas import Formula
 from sciml.notation import Partial
 
 if TYPE_CHECKING:

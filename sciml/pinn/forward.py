@@ -27,6 +27,7 @@ from sciml.pinn.streamfunction import Stream, stream_function
 from sciml.problem import Problem
 from sciml.solution import Solution, Status
 from sciml.training import Optimizer, make_optimizer
+from sciml.wellposedness import explained
 
 __all__ = ["check_arguments", "device_of", "dtype_of", "solve"]
 
@@ -92,7 +93,8 @@ def solve(
 
     Returns
     -------
-    Solution : success if the estimate meets the tolerance; otherwise the best state with a status that says why not.
+    Solution : success if the estimate meets the tolerance; otherwise the best state with a status that says why not:
+        that the problem is ill-posed or its solution leaves the finite numbers, where that is so.
         `history` holds losses on fresh points.
 
     Raises
@@ -149,7 +151,7 @@ def solve(
                 "random features do not come near a solution of this equation; train a network, optimizer='auto'"
             )
         if direct is not None and (met or judge.hopeless or optimizer == "least-squares"):
-            return direct
+            return explained(direct)
     net = _network(network, plan, ansatz, generator, dtype, device)
     march = March(ansatz, net, plan, _optimizer(optimizer, net), generator, recorder, limits, judge)
     status, message = march.run()
@@ -159,7 +161,7 @@ def solve(
             "root of something negative in the equations"
         )
     if direct is not None and direct.estimate is not None and not (march.chain.estimate or math.inf) < direct.estimate:
-        return replace(direct, wall_time=limits.seconds())
+        return explained(replace(direct, wall_time=limits.seconds()))
     corrections = [correction.columns for correction in march.chain.corrections if correction is not None]
     details = {
         "iterations": march.steps,
@@ -171,7 +173,7 @@ def solve(
         "network": plan.text if network is None or isinstance(network, str) else type(net).__name__,
         **about,
     }
-    return Solution(
+    found = Solution(
         problem,
         evaluator_of(march.chain.pieces, options, stream, generator),
         method=_method(details),
@@ -182,6 +184,7 @@ def solve(
         history=recorder.history,
         details=details,
     )
+    return explained(found)
 
 
 def _direct(
