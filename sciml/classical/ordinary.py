@@ -15,6 +15,7 @@ from sciml.classical.explicit import FINEST, TooManyStepsError, integrate_explic
 from sciml.classical.first_order import FirstOrderForm, first_order_form, initial_values
 from sciml.classical.radau import DenseLinearisation, integrate_radau
 from sciml.classical.refinement import Attempt, Ladder, Progress, refine
+from sciml.classical.rounding import rounding_error
 from sciml.classical.trajectory import PiecewisePolynomial
 from sciml.errors import ProblemError
 from sciml.formulas import Formula
@@ -55,14 +56,18 @@ class OrdinarySystem:
 
     def jacobian(self, time: float, state: Array) -> DenseLinearisation:
         """Derivative of f by y, [n, n]."""
-        matrix = np.zeros((state.size, state.size))
+        return DenseLinearisation(self.jacobians(np.array([time]), state[None])[0])
+
+    def jacobians(self, times: Array, states: Array) -> Array:
+        """Derivatives of f by y at `times` [T] and `states` [T, n], [T, n, n]."""
+        matrix = np.zeros((len(times), states.shape[1], states.shape[1]))
         position = {component: i for i, component in enumerate(self.form.components)}
         for row, formula in enumerate(self._formulas):
             columns = [position[partial] for partial in formula.partials]
-            slopes = formula.slopes([np.array(time)], [np.array(state[column]) for column in columns])
+            slopes = formula.slopes([times], [states[:, column] for column in columns])
             for column, slope in zip(columns, slopes, strict=True):
-                matrix[row, column] = slope
-        return DenseLinearisation(matrix)
+                matrix[:, row, column] = slope
+        return matrix
 
 
 class _OrdinaryLadder(Ladder):
@@ -83,6 +88,15 @@ class _OrdinaryLadder(Ladder):
         self.stiff = method == "implicit" or (method == "auto" and self._stiff_at_start(slopes))
         self.steps = 10**9 if method == "explicit" else EXPLICIT_STEPS
         self.tolerance: float | None = None
+        self.trajectory: PiecewisePolynomial | None = None
+
+    def rounding(self) -> float:
+        """Return the relative error that rounding makes of the latest trajectory."""
+        if self.trajectory is None:
+            return 0.0
+        sign = -1.0 if self.backward else 1.0
+        judged = [i for i, component in enumerate(self.form.components) if not any(component.orders)]
+        return rounding_error(self.trajectory, lambda t, y: sign * self.system.jacobians(sign * t, y), judged)
 
     @property
     def method(self) -> str:
@@ -99,7 +113,7 @@ class _OrdinaryLadder(Ladder):
         else:
             factor = 1 / 16 if not estimate else min(1 / 16, self.rtol / estimate)
             self.tolerance = max(self.tolerance * factor, FINEST)
-        trajectory = self._integrate(self.tolerance, clock)
+        trajectory = self.trajectory = self._integrate(self.tolerance, clock)
         failure, reached = "", trajectory.end
         if reached < self.span[1]:
             reason = "the time budget ended" if clock.expired else "the solution stopped being finite or smooth"
@@ -197,12 +211,28 @@ def solve_ordinary(
         return dataclasses.replace(solution, status=Status.ILL_POSED, message=text, estimate=None)
     if solution.status is Status.DIVERGED and (text := blow_up(problem)):
         return dataclasses.replace(solution, message=f"{text} From there on its last value is held.")
+    if solution.success:
+        return dataclasses.replace(_with_rounding(solution, ladder), wall_time=clock.seconds)
     coarser = solution.details.get("coarser")
-    if solution.success or coarser is None:
+    if coarser is None:
         return solution
     time = _agreement(solution, coarser)
     message = f"{solution.message} They agree to 1 % until {problem.coordinates[0]} = {time:.4g}."
     return dataclasses.replace(solution, message=message)
+
+
+def _with_rounding(solution: Solution, ladder: _OrdinaryLadder) -> Solution:
+    """Return the solution with an estimate that is no smaller than what rounding makes of it."""
+    floor = ladder.rounding()
+    if floor <= (solution.estimate or 0.0):
+        return solution
+    if floor <= ladder.rtol:
+        return dataclasses.replace(solution, estimate=floor)
+    message = (
+        f"{solution.message}, but the problem magnifies errors so much that rounding alone makes one of about "
+        f"{floor:.1e}, {ladder.rtol:.1e} was asked for; ask for less or shorten the interval"
+    )
+    return dataclasses.replace(solution, status=Status.INACCURATE, estimate=floor, message=message)
 
 
 def _agreement(fine: Solution, coarse: Solution) -> float:
