@@ -67,6 +67,17 @@ class Reference:
         """Return the relative L2 error of a solution over the box, never below the accuracy of this reference."""
         return max(solution.error(self, unknowns=self.unknowns), self.accuracy)
 
+    def shown(self, error: float, digits: int = 1) -> str:
+        """Return an error for a sentence; one that this reference cannot see is at most its accuracy."""
+        if error > self.accuracy:
+            return short(error, digits)
+        return f"<= {short(self.accuracy, 0)} ({self.limit})"
+
+    @property
+    def limit(self) -> str:
+        """What smaller errors drown in."""
+        return "rounding" if self.solution is None else "the reference's accuracy"
+
     @property
     def text(self) -> str:
         """What this is, in words."""
@@ -114,13 +125,19 @@ class Comparison:
     text: str
 
     @property
+    def network_at_limit(self) -> bool:
+        """Whether the network's error is one that the reference cannot see: at most its accuracy."""
+        return self.network_error <= self.accuracy
+
+    @property
     def speedup(self) -> float | None:
         """How many times faster the classical solver reaches the network's accuracy (below 1: the network is)."""
         return None if self.classical_seconds is None else self.network_seconds / max(self.classical_seconds, 1e-6)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and texts."""
-        return {**asdict(self), "steps": [asdict(step) for step in self.steps], "speedup": self.speedup}
+        steps = [asdict(step) | {"at_limit": step.error <= self.accuracy} for step in self.steps]
+        return {**asdict(self), "steps": steps, "speedup": self.speedup, "network_at_limit": self.network_at_limit}
 
 
 def reference(problem: Problem, *, budget: float | None = None, progress: Report | None = None) -> Reference:
@@ -293,28 +310,31 @@ def _sentence(
     against: Reference,
     budget: float,
 ) -> str:
-    network = f"network {short(error)} in {seconds:.2g} s"
+    seen: list[bool] = []
+
+    def shown(value: float) -> str:
+        seen.append(value > against.accuracy)
+        return short(value) if seen[-1] else f"<= {short(against.accuracy)}"
+
+    network = f"network {shown(error)} in {seconds:.2g} s"
     if not steps:
         return f"{network}; the classical solver has no result within {budget:.3g} s"
     if classical_seconds is None:
-        best = min(steps, key=lambda step: step.error)
-        equal = f"reaches {short(best.error)} in {best.seconds:.2g} s at best, less accurate than the network"
-        fastest = best
+        fastest = min(steps, key=lambda step: step.error)
+        equal = f"reaches {shown(fastest.error)} in {fastest.seconds:.2g} s at best, less accurate than the network"
     else:
         fastest = next(s for s in steps if s.seconds == classical_seconds and s.error <= error)
         ratio = seconds / max(classical_seconds, 1e-6)
         pace = f"{_rounded(ratio)} times faster" if ratio >= 1 else f"the network is {_rounded(1 / ratio)} times faster"
-        equal = f"reaches {short(fastest.error)} in {classical_seconds:.2g} s ({pace})"
+        equal = f"reaches {shown(fastest.error)} in {classical_seconds:.2g} s ({pace})"
     if classical_error is None:
         there = " and has no result in the network's time"
     elif classical_seconds is None or classical_error < fastest.error:
-        there = f" and {short(classical_error)} in the network's time"
+        there = f" and {shown(classical_error)} in the network's time"
     else:
         there = ""
-    floor = ""
-    if against.kind == "classical" and classical_error is not None and classical_error <= against.accuracy:
-        floor = ", which is the reference's own accuracy"
-    return f"{network}; classical ({fastest.method}) {equal}{there}{floor}"
+    limit = "" if all(seen) else f" (<= is {against.limit})"
+    return f"{network}; classical ({fastest.method}) {equal}{there}{limit}"
 
 
 def _rounded(ratio: float) -> str:

@@ -61,11 +61,12 @@ class Results:
         estimated = "no estimate" if estimate is None else f"estimate {short(estimate)}"
         if self.error is None or self.against is None:
             return f"relative L2 error not known ({estimated}): {self.note}"
-        return f"relative L2 error {short(self.error, 2)} against {self.against.text} ({estimated})"
+        return f"relative L2 error {self.against.shown(self.error, 2)} against {self.against.text} ({estimated})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
-        details = self.solution.details
+        details, against = self.solution.details, self.against
+        at_limit = None if against is None or self.error is None else self.error <= against.accuracy
         return {
             "problem": title(self.problem),
             "equations": self.problem.to_dict()["equations"],
@@ -75,7 +76,9 @@ class Results:
             "status": self.solution.status.value,
             "message": self.solution.message,
             "error": self.error,
-            "reference": None if self.against is None else self.against.kind,
+            "error_at_limit": at_limit,
+            "reference": None if against is None else against.kind,
+            "reference_accuracy": None if against is None else against.accuracy,
             "estimate": self.solution.estimate,
             "seconds": self.solution.wall_time,
             "iterations": details.get("iterations"),
@@ -119,7 +122,18 @@ class Results:
 
 def failure(problem: Problem, method: str, seed: int, message: str) -> dict[str, Any]:
     """Return what `--json` prints where there is no solution at all."""
-    missing = ("solver", "error", "reference", "estimate", "seconds", "iterations", "parameters", "comparison")
+    missing = (
+        "solver",
+        "error",
+        "error_at_limit",
+        "reference",
+        "reference_accuracy",
+        "estimate",
+        "seconds",
+        "iterations",
+        "parameters",
+        "comparison",
+    )
     return {
         "problem": title(problem),
         "equations": problem.to_dict()["equations"],

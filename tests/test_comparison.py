@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import pytest
 import sciml
 from sciml import classical
 from sciml.compare import main as compare
+from sciml.compare import table
 from sciml.comparison import Reference, reference
 from sciml.comparison import compare as measure
 from sciml.errors import ArgumentError, SolveError
+from sciml.report import Results
 from sciml.status import Status
+from sciml.typography import short
 
 pytestmark = pytest.mark.usefixtures("own_directory")
 
@@ -74,6 +78,25 @@ def test_the_reference_is_exact_where_possible_and_classical_otherwise():
     assert 0 < tight.accuracy <= 1e-8
     assert tight.error(tight.solution) == tight.accuracy  # no error below what the reference can show
     assert "classical reference" in tight.text
+
+
+def test_an_error_that_the_reference_cannot_see_is_said_to_be_at_most_its_accuracy():
+    orbit = sciml.load("lotka_volterra")
+    against = reference(orbit)
+    assert against.solution is not None
+    limit = short(against.accuracy, 0)
+    results = Results(orbit, "pinn", against.solution, 0, against, against.accuracy)
+    assert f"error <= {limit} (the reference's accuracy) against" in results.error_line()
+    assert results.to_dict()["error_at_limit"] is True
+    assert results.to_dict()["reference_accuracy"] == against.accuracy
+    seen = replace(results, error=2 * against.accuracy)
+    assert "<=" not in seen.error_line()
+    assert seen.to_dict()["error_at_limit"] is False
+    comparison = measure(orbit, replace(against.solution, wall_time=1e3), against=against, budget=5.0)
+    assert f"network <= {short(against.accuracy)} in" in comparison.text
+    assert "(<= is the reference's accuracy)" in comparison.text
+    assert comparison.to_dict()["network_at_limit"] is True
+    assert f"<={against.accuracy:.0e}" in table(comparison)
 
 
 def test_a_pressure_known_at_one_point_stays_out_of_the_error():
