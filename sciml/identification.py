@@ -73,6 +73,7 @@ class Request:
             conditions = "none (--no-conditions)" if self.without_conditions else "none"
         numbers = [
             f"{one.source}: {', '.join(f'{n} of {name}' for name, n in one.counts.items())}"
+            + (f", {one.left_out} without a number (NaN) left out" if one.left_out else "")
             for one in self.observations
         ]
         shown = numbers if len(numbers) <= 3 else [*numbers[:2], f"and {len(numbers) - 2} more"]

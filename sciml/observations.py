@@ -36,11 +36,13 @@ class Observations:
     values : what was measured at them, by name of an unknown (or of a derivative, "u_x"), arrays [N]; NaN where that
         one was not measured. Every point has at least one number.
     source : where they came from, for messages ("data", "points.csv").
+    left_out : how many points of the source held no number at all and are none of these.
     """
 
     points: np.ndarray
     values: Mapping[str, np.ndarray]
     source: str = "data"
+    left_out: int = 0
 
     @property
     def count(self) -> int:
@@ -51,6 +53,15 @@ class Observations:
     def counts(self) -> dict[str, int]:
         """How many numbers were measured, by name."""
         return {name: int(np.isfinite(column).sum()) for name, column in self.values.items()}
+
+    @property
+    def remark(self) -> str:
+        """A sentence about the points that were left out, empty where there are none."""
+        if not self.left_out:
+            return ""
+        total = self.left_out + len(self.points)
+        were = "points hold no number (NaN) and were" if self.left_out > 1 else "point holds no number (NaN) and was"
+        return f"Of the {total} of {self.source} {self.left_out} {were} left out."
 
     def __repr__(self) -> str:
         counted = ", ".join(f"{count} of {name}" for name, count in self.counts.items())
@@ -80,8 +91,8 @@ def observations_of(
     Returns
     -------
     tuple of Observations
-        float64; NaN is what was not measured, and rows without any measurement are left out. Periodic coordinates are
-        wrapped into the box, rounding at its sides is forgiven.
+        float64; NaN is what was not measured, and rows without any measurement are left out and counted. Periodic
+        coordinates are wrapped into the box, rounding at its sides is forgiven.
 
     Raises
     ------
@@ -160,7 +171,8 @@ def _from_columns(
             raise ArgumentError(f"{source}: names must be texts such as {_example(problem)}, not {name!r}")
     names = assigned(list(data), problem, columns, source, archive=archive)
     rows = rows_of({own: data[name] for own, name in names.items()}, problem, source, lines)
-    return Observations(*checked(rows, problem, source), source)
+    points, values = checked(rows, problem, source)
+    return Observations(points, values, source, len(rows.points) - len(points))
 
 
 def _from_file(path: Any, problem: Problem, columns: Mapping[str, str] | None) -> Observations:
@@ -215,7 +227,7 @@ def _from_xarray(data: Any, problem: Problem, columns: Mapping[str, str] | None,
         names = [name for name in (columns or {}).values() if name not in data.coords]
         data = data.to_dataset(name=data.name or (names[0] if len(names) == 1 else problem.unknowns[0]))
     names = assigned([str(name) for name in data.variables], problem, columns, source)
-    parts = []
+    parts, left_out = [], 0
     for name in (name for name in names if name not in problem.coordinates):
         variable = data[names[name]]
         axes = [data[names[axis]] for axis in problem.coordinates]
@@ -230,8 +242,10 @@ def _from_xarray(data: Any, problem: Problem, columns: Mapping[str, str] | None,
         _, *places = xarray.broadcast(variable, *axes)
         places = [place.transpose(*variable.dims) for place in places]
         shaped = {axis: place.to_numpy() for axis, place in zip(problem.coordinates, places, strict=True)}
-        parts.append(checked(rows_of({**shaped, name: variable.to_numpy()}, problem, source), problem, source))
-    return Observations(*_merged(parts), source)
+        rows = rows_of({**shaped, name: variable.to_numpy()}, problem, source)
+        parts.append(checked(rows, problem, source))
+        left_out += len(rows.points) - len(parts[-1][0])
+    return Observations(*_merged(parts), source, left_out)
 
 
 def _merged(parts: Sequence[tuple[np.ndarray, dict[str, np.ndarray]]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:

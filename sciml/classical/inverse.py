@@ -218,6 +218,7 @@ def _fit(
     )
     nothing, alike = misfits(observations, residuals, regression.sigma, noise_model)
     sentences = [*_sentences(regression, status, worst, undetermined), *nothing, *alike]
+    sentences += [one.remark for one in observations if one.remark]
     if status is Status.CONVERGED and nothing:
         status = Status.INACCURATE
     return Fit(

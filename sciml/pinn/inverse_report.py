@@ -94,7 +94,7 @@ def fit_of(
         undetermined=open_directions(list(ranges), values, own),
         method=method,
         status=Status.INACCURATE if nothing and search.status is Status.CONVERGED else search.status,
-        message=" ".join([_message(search), *nothing, *alike]),
+        message=" ".join([_message(search), *nothing, *alike, *(o.remark for o in setup.observations if o.remark)]),
         wall_time=search.limits.seconds(),
         history=history,
         details=details,
