@@ -20,6 +20,8 @@ METHOD = "weak form with errors in variables"
 QUANTILE = 1.959963984540054
 LEAST_WEIGHT = 0.5
 MOST_ALTERNATIVES = 10
+# A rival this little behind speaks against the winner, where the charge for the noise of products is left out.
+TIE = 1.0
 # More terms than these in one equation are a fit, not a law.
 MOST_TERMS = 12
 
@@ -155,6 +157,15 @@ def _shares(found: Search) -> dict[tuple[int, ...], float]:
     return {support: weight / total for support, weight in weights.items()}
 
 
+def _rival(found: Search) -> float:
+    """Return the least criterion of the winner's rivals without the charge for the noise of products.
+
+    The charge keeps models out that explain a residual by making it noisy. It is a likelihood's to first order in the
+    second order of the noise, and where it alone decides, the winner was wrong as often as right.
+    """
+    return min((candidate.plain for candidate in found.pool[1:]), default=np.inf)
+
+
 def _alternatives(
     request: FieldRequest,
     fits: tuple[FieldFit, ...],
@@ -189,6 +200,11 @@ def _diagnostics(
                 f"(misfit {best.misfit:.3g}, noise explains {misfit_limit(fit.search.n):.3g}); "
                 "offer other terms or a finer grid"
             )
+        elif fit.search.doubtful:
+            reasons.append(
+                f"{name}: noise does not explain what the law leaves in all modes together "
+                f"({fit.search.doubt:.1f} standard deviations too much)"
+            )
         if not fit.resolved:
             reasons.append(
                 f"{name}: the grid does not resolve the field, and errors of sampling may hide or make terms"
@@ -197,6 +213,11 @@ def _diagnostics(
             reasons.append(f"{name}: {len(best.support)} terms are a fit, not a law")
         if not best.support and not request.fixed[f].any():
             reasons.append(f"{name}: no term stands out of the noise")
+        if _rival(fit.search) < best.plain + TIE:
+            reasons.append(
+                f"{name}: another model explains the data as well or better, and only the noise of its products speaks "
+                "against it; see alternatives"
+            )
         if share[best.support] < LEAST_WEIGHT:
             reasons.append(
                 f"{name}: others are nearly as likely (weight of these {share[best.support]:.2f}); see alternatives"

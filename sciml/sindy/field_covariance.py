@@ -1,9 +1,11 @@
 r"""The covariance of the residual between different modes, and the errors of all columns that a residual reveals.
 
-The noise of a product lives where the field is large, so the residuals of neighbouring modes are correlated. Away from
-the tapers the windows are slow, so that the residual of mode m is :math:`\sum_g w(g) e^{-i k_m g} \sum_e P_e(m)
-\epsilon_e(g)` with the error :math:`\epsilon_e` of monomial e and :math:`P_e` from the coefficients; covariances of two
-modes are Fourier sums of :math:`w^2 c_{e e'}` at the difference and the sum of their wave numbers. The diagonal is then
+The noise of a product lives where the field is large, so the residuals of neighbouring modes are correlated. The
+residual of mode m is :math:`\sum_g e^{-i k_m g} \sum_{e,l} P_{e,l}(m)\, w^{(l)}(g)\, \epsilon_e(g)` with the errors
+:math:`\epsilon_e` of the monomials, the derivatives :math:`w^{(l)}` of the window and :math:`P_{e,l}` from the
+coefficients; covariances of two modes are Fourier sums of :math:`w^{(l)} w^{(l')} c_{e e'}` at the difference and the
+sum of their wave numbers. In modes of few waves the derivatives of the window weigh as much as those of the waves;
+where there are many modes, these are few, and the window is taken as slow, which leaves l = 0 alone. The diagonal is
 set to the exact variances.
 """
 
@@ -19,16 +21,23 @@ from scipy import fft
 from sciml.sindy.field_aliasing import Aliasing
 from sciml.sindy.field_spectrum import denoised
 from sciml.sindy.field_system import WeakSystem
-from sciml.sindy.test_functions import window
+from sciml.sindy.test_functions import leibniz, window
 
 __all__ = ["ModeCovariance", "Moments"]
 
 Powers = tuple[int, ...]
+# A monomial and the orders of the window's derivatives, time last.
+Key = tuple[Powers, Powers]
+# Up to so many modes the window's derivatives are carried: the work grows with the square of both.
+MOST_EXACT = 600
+# Points of the coarse grid on an axis: so many for each wave, and these, which the window's derivatives need.
+POINTS_PER_WAVE, POINTS = 4, 16
+POINTS_OF_TAPERS = 64
 
 
 @final
 class Moments:
-    """Covariances of monomials at each point of a coarse grid, times the square of the window and the cell's size.
+    """Covariances of monomials at each point of a coarse grid, times the cell's size, and the window there.
 
     Parameters
     ----------
@@ -50,19 +59,30 @@ class Moments:
         self._aliasing = aliasing
         whole = noisy.shape[1:]
         most = np.abs(index).max(axis=0, initial=0)
-        self.shape = tuple(int(min(n, 4 * k + 16)) for n, k in zip(whole, most, strict=True))
+        self.exact = len(index) <= MOST_EXACT
+        least = POINTS_OF_TAPERS if self.exact else 0
+        self.shape = tuple(
+            int(min(n, max(POINTS_PER_WAVE * k + POINTS, least))) for n, k in zip(whole, most, strict=True)
+        )
         self.phase = np.pi * (1.0 / np.array(self.shape) - 1.0 / np.array(whole))
         self._clean = np.stack([denoised(y, s, self.shape) for y, s in zip(noisy, sigma, strict=True)])
         self._sigma = sigma
-        self._square = np.array(np.prod(whole) / np.prod(self.shape))
+        self._cell = float(np.prod(whole) / np.prod(self.shape))
+        self._tables = []
         for n, coarse, order in zip(whole, self.shape, orders, strict=True):
             places = (np.arange(coarse) + 0.5) * n / coarse - 0.5
-            taper = np.interp(places, np.arange(n), window(n, order)[0])
-            self._square = self._square[..., None] * taper**2
+            self._tables.append([np.interp(places, np.arange(n), line) for line in window(n, order)])
         self._cache: dict[tuple[Powers, Powers, bool], np.ndarray | None] = {}
 
+    def taper(self, lag: Powers) -> np.ndarray:
+        """Return a derivative of the window."""
+        result = np.ones(())
+        for table, order in zip(self._tables, lag, strict=True):
+            result = result[..., None] * table[order]
+        return result
+
     def __call__(self, e: Powers, other: Powers, linear: bool = False) -> np.ndarray | None:
-        """Return w^2 c_{e e'}, None where it is zero; `linear`: to first order in the noise."""
+        """Return c_{e e'}, None where it is zero; `linear`: to first order in the noise."""
         e, other = sorted((e, other))
         if (e, other, linear) not in self._cache:
             self._cache[e, other, linear] = self._compute(e, other, linear)
@@ -78,9 +98,10 @@ class Moments:
                 part = part * (comb(a, k) * comb(b, k) * factorial(k) * level ** (2 * k))
                 if a + b > 2 * k:
                     part = part * field ** (a + b - 2 * k)
-            total = part * self._square if total is None else total + part * self._square
+            part = np.broadcast_to(part * self._cell, self.shape)
+            total = part if total is None else total + part
         if self._aliasing is not None:
-            sampling = self._aliasing.coarse(e, other, self.shape) * self._square
+            sampling = self._aliasing.coarse(e, other, self.shape) * self._cell
             total = sampling if total is None else total + sampling
         return total
 
@@ -103,43 +124,60 @@ class ModeCovariance:
         self._unit = tuple(int(k == system.field) for k in range(len(system.library.terms[0].powers)))
         # The points of the coarse grid are shifted against those of the data.
         shift = np.exp(-1j * index @ moments.phase)
-        self._time = 1j * system.omega * shift
-        self._slow = np.repeat(shift[:, None], len(system.library.terms), axis=1)
-        kappa = system.modes.frequencies[:, :-1]
-        for j, term in enumerate(system.library.terms):
-            for axis, k in enumerate(term.derivatives):
-                if k:
-                    self._slow[:, j] *= (1j * kappa[:, axis]) ** k
-        self._sums: dict[tuple[Powers, Powers, bool], tuple[np.ndarray, np.ndarray] | None] = {}
+        still = (0,) * index.shape[1]
+        self._time: dict[Key, np.ndarray] = {(self._unit, still): 1j * system.omega * shift}
+        if moments.exact:
+            self._time[self._unit, (*still[:-1], 1)] = -shift
+        self._terms = [self._waves(j, shift) for j in range(len(system.library.terms))]
+        self._tapers: dict[Powers, np.ndarray] = {}
+        shape = np.array(moments.shape)
+        first, second = index[:, None, :], index[None, :, :]
+        steps = np.append(np.cumprod(shape[:0:-1])[::-1], 1)
+        self._straight, self._crossed = ((first - second) % shape) @ steps, ((first + second) % shape) @ steps
+        self._sums: dict[tuple[Key, Key, bool], tuple[np.ndarray, np.ndarray] | None] = {}
+
+    def _waves(self, j: int, shift: np.ndarray) -> dict[Key, np.ndarray]:
+        """Return the factors of the window and its derivatives in a term, [M] each."""
+        term = self.system.library.terms[j]
+        kappa = self.system.modes.frequencies[:, :-1]
+        if not self._moments.exact:
+            waves = shift * np.prod((1j * kappa) ** np.array(term.derivatives), axis=1)
+            return {(term.powers, (0,) * self._index.shape[1]): waves}
+        factors = shift[:, None]
+        for axis, k in enumerate(term.derivatives):
+            factors = (factors[:, :, None] * leibniz(k, kappa[:, axis])[:, None, :]).reshape(len(shift), -1)
+        lags = product(*(range(k + 1) for k in term.derivatives))
+        return {(term.powers, (*lag, 0)): column for lag, column in zip(lags, factors.T, strict=True)}
+
+    def _taper(self, lag: Powers) -> np.ndarray:
+        if lag not in self._tapers:
+            self._tapers[lag] = self._moments.taper(lag)
+        return self._tapers[lag]
 
     def stack(self, columns: np.ndarray) -> np.ndarray:
         """Return real and imaginary parts as rows, the latter without those of the real mode."""
         return np.concatenate([np.real(columns), np.imag(columns)[~self.real]])
 
-    def _factors(self, w: np.ndarray) -> dict[Powers, np.ndarray]:
-        """Return P_e(m) for each monomial with an error."""
-        found = {self._unit: self._time}
+    def _factors(self, w: np.ndarray) -> dict[Key, np.ndarray]:
+        """Return P_{e,l}(m) for each monomial with an error and each derivative of the window."""
+        found = dict(self._time)
         for j in np.flatnonzero(w):
-            e = self.system.library.terms[j].powers
-            if sum(e):
-                found[e] = found.get(e, 0.0) - w[j] * self._slow[:, j]
+            for key, waves in self._terms[j].items():
+                if sum(key[0]):
+                    found[key] = found.get(key, 0.0) - w[j] * waves
         return found
 
-    def _pair(self, e: Powers, other: Powers, linear: bool) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the Fourier sums of w^2 c at the differences and at the sums of wave numbers, [M, M] each."""
-        e, other = sorted((e, other))
-        if (e, other, linear) not in self._sums:
-            values = self._moments(e, other, linear)
+    def _pair(self, key: Key, other: Key, linear: bool) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the Fourier sums of w w' c at the differences and at the sums of wave numbers, [M, M] each."""
+        key, other = sorted((key, other))
+        if (key, other, linear) not in self._sums:
+            values = self._moments(key[0], other[0], linear)
             if values is None:
-                self._sums[e, other, linear] = None
+                self._sums[key, other, linear] = None
             else:
-                spectrum = np.asarray(fft.fftn(values))
-                first, second = self._index[:, None, :], self._index[None, :, :]
-                self._sums[e, other, linear] = (
-                    spectrum[tuple(np.moveaxis(first - second, -1, 0) % np.array(values.shape)[:, None, None])],
-                    spectrum[tuple(np.moveaxis(first + second, -1, 0) % np.array(values.shape)[:, None, None])],
-                )
-        return self._sums[e, other, linear]
+                spectrum = np.asarray(fft.fftn(values * (self._taper(key[1]) * self._taper(other[1])))).ravel()
+                self._sums[key, other, linear] = spectrum[self._straight], spectrum[self._crossed]
+        return self._sums[key, other, linear]
 
     def matrix(self, w: np.ndarray, linear: bool = False) -> np.ndarray:
         """Return the covariance of the stacked residual [n, n]."""
@@ -147,9 +185,9 @@ class ModeCovariance:
         M = len(self._index)
         straight, crossed = np.zeros((M, M), dtype=complex), np.zeros((M, M), dtype=complex)
         parts = list(factors.items())
-        for k, (e, left) in enumerate(parts):
+        for k, (key, left) in enumerate(parts):
             for other, right in parts[k:]:
-                sums = self._pair(e, other, linear)
+                sums = self._pair(key, other, linear)
                 if sums is None:
                     continue
                 here = sums[0] * left[:, None]
@@ -158,12 +196,12 @@ class ModeCovariance:
                 there *= right
                 straight += here
                 crossed += there
-                if other != e:
+                if other != key:
                     straight += np.conj(here.T)
                     crossed += there.T
         exact = self.system.residual_spectrum(w, linear)
         slow = np.real(np.diag(straight))
-        # What the slow windows miss belongs to single modes; what they have too much is scaled away.
+        # What slow windows miss belongs to single modes; what they have too much is scaled away.
         missing = np.maximum(exact - slow, 0.0) + 1e-12 * exact
         scale = np.sqrt(exact / (slow + missing))
         straight *= scale[:, None] * scale
@@ -185,24 +223,21 @@ class ModeCovariance:
         shape = self._moments.shape
         places = tuple((self._index % np.array(shape)).T)
         waves: dict[Powers, np.ndarray] = {}
-        factors = self._factors(w)
-        for e, factor in factors.items():
+        for (e, lag), factor in self._factors(w).items():
             spectrum = np.zeros(shape, dtype=complex)
             spectrum[places] = zeta * np.conj(factor)
-            waves[e] = np.real(np.asarray(fft.ifftn(spectrum, norm="forward")))
-        terms = self.system.library.terms
-        responses: dict[Powers, np.ndarray] = {}
+            waves[e] = waves.get(e, 0.0) + self._taper(lag) * np.real(np.asarray(fft.ifftn(spectrum, norm="forward")))
+        revealed: dict[Powers, np.ndarray] = {}
+        responses: dict[Key, np.ndarray] = {}
         result = np.zeros((M, len(chosen)), dtype=complex)
         for k, j in enumerate(chosen):
-            e = terms[j].powers
-            if not sum(e):
-                continue
-            if e not in responses:
-                total = np.zeros(shape)
-                for other, wave in waves.items():
-                    values = self._moments(e, other)
-                    if values is not None:
-                        total += values * wave
-                responses[e] = np.asarray(fft.fftn(total))[places]
-            result[:, k] = self._slow[:, j] * responses[e]
+            for (e, lag), factor in self._terms[j].items():
+                if not sum(e):
+                    continue
+                if e not in revealed:
+                    parts = ((self._moments(e, other), wave) for other, wave in waves.items())
+                    revealed[e] = sum((c * wave for c, wave in parts if c is not None), np.zeros(shape))
+                if (e, lag) not in responses:
+                    responses[e, lag] = np.asarray(fft.fftn(self._taper(lag) * revealed[e]))[places]
+                result[:, k] += factor * responses[e, lag]
         return result

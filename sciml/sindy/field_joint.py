@@ -84,10 +84,10 @@ class JointSelection:
             full[chosen] += step
         assert best is not None
         merit, full, X, L = best
-        volume = 2.0 * float(np.log(np.diag(L)).sum())
-        linear = 2.0 * float(np.log(np.diag(self._whitener(full, linear=True))).sum())
-        value = excess(merit, self.n) + volume - linear + float(self.penalties[chosen].sum())
+        linear = np.diag(self._whitener(full, linear=True))
+        volume = 2.0 * float(np.log(np.diag(L) / linear).sum())
+        value = excess(merit, self.n) + volume + float(self.penalties[chosen].sum())
         scale = np.linalg.norm(X, axis=0)
         scale[scale == 0.0] = 1.0
         covariance = np.linalg.pinv((X / scale).T @ (X / scale)) / np.outer(scale, scale)
-        return Candidate(tuple(chosen.tolist()), full, merit / self.n, value, covariance)
+        return Candidate(tuple(chosen.tolist()), full, merit / self.n, value, covariance, volume)

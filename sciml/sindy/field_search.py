@@ -33,6 +33,9 @@ VERIFIED = 6
 # For the joint covariance, more modes than these are thinned out, at random.
 MOST_JOINT = 600
 JOINT_ROUNDS = 4
+# The mean square of all modes' residuals may be so many standard deviations above one. Modes are correlated, so that
+# the right law's is up to 3 (reaction and diffusion, 30 % noise), mostly below 2; the wrong laws' there are 4 to 7.
+DOUBTFUL = 4.0
 # Where the misfit of the fast search is this many times what noise explains, a finer judgement changes nothing.
 HOPELESS = 4.0
 # Neighbours of the winner with a criterion this close are solved for; others count as the linear problem has them.
@@ -51,6 +54,7 @@ class Search:
     neighbours : criterion and support of all models that are one move away from the winner, of the linear problem.
     n : numbers that are explained.
     modes : how many modes were used.
+    doubt : how far above one the mean square of all modes' residuals is, in standard deviations.
     """
 
     best: Candidate
@@ -58,11 +62,17 @@ class Search:
     neighbours: tuple[tuple[float, tuple[int, ...]], ...]
     n: int
     modes: int
+    doubt: float
 
     @property
     def fits(self) -> bool:
         """Whether noise explains the winner's residual."""
         return self.best.misfit < misfit_limit(self.n)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether noise does not explain the winner's residual in all modes together."""
+        return self.doubt > DOUBTFUL
 
 
 def misfit_limit(n: int) -> float:
@@ -94,22 +104,27 @@ def search(
     proposals = tuple(proposals)
     found = _propose(selection, allowed, proposals)
     if found[0].misfit > HOPELESS * misfit_limit(selection.n):
-        return Search(found[0], tuple(found[:VERIFIED]), (), selection.n, len(system.modes.index))
+        doubt = _doubt(found[0], selection.n)
+        return Search(found[0], tuple(found[:VERIFIED]), (), selection.n, len(system.modes.index), doubt)
     part = _thinned(system, MOST_JOINT, np.random.default_rng(seed))
     joint = JointSelection(ModeCovariance(part, moments), penalties, allowed, fixed)
     solved: dict[tuple[int, ...], Candidate] = {}
     for candidate in found:
         if candidate.support in proposals:
             solved[candidate.support] = joint.solve(candidate.support, candidate.w)
-    current = next((candidate for candidate in found if candidate.support not in solved), found[0])
-    for _ in range(JOINT_ROUNDS):
-        if current.support in solved:
-            break
-        current = solved[current.support] = joint.solve(current.support, current.w)
-        factor = joint.factor(current.w)
-        support = factor.descend(current.support)
-        if support not in solved:
-            current = Candidate(support, factor.solve(support), np.inf, np.inf, np.zeros((0, 0)))
+    starts = [next((candidate for candidate in found if candidate.support not in solved), found[0])]
+    if _doubt(found[0], selection.n) > DOUBTFUL:
+        # Short laws that all modes together contradict can have the better criterion: the best of the others, too.
+        starts += [candidate for candidate in found if _doubt(candidate, selection.n) <= DOUBTFUL][:1]
+    for current in starts:
+        for _ in range(JOINT_ROUNDS):
+            if current.support in solved:
+                break
+            current = solved[current.support] = joint.solve(current.support, current.w)
+            factor = joint.factor(current.w)
+            support = factor.descend(current.support)
+            if support not in solved:
+                current = Candidate(support, factor.solve(support), np.inf, np.inf, np.zeros((0, 0)))
     for _ in range(JOINT_ROUNDS):
         best = min(solved.values(), key=lambda c: c.criterion)
         factor = joint.factor(best.w)
@@ -122,12 +137,21 @@ def search(
                 solved[support] = joint.solve(support, factor.solve(support))
         if min(solved.values(), key=lambda c: c.criterion) is best:
             break
-    pool = tuple(sorted(solved.values(), key=lambda c: c.criterion))
+    pool = sorted(solved.values(), key=lambda c: c.criterion)
+    # The joint covariance of few modes judges, but all modes, taken as independent, must agree with what it chose.
+    doubts = {c.support: _doubt(selection.solve(c.support, c.w), selection.n) for c in pool}
+    if doubts[pool[0].support] > DOUBTFUL:
+        pool.sort(key=lambda c: doubts[c.support] > DOUBTFUL)
     if 2 * len(part.modes.index) <= len(system.modes.index):
-        # The joint covariance of few modes judges, but many modes, taken as independent, determine the numbers.
+        # They also determine the numbers.
         final = selection.solve(pool[0].support, pool[0].w)
-        pool = (replace(pool[0], w=final.w, covariance=final.covariance), *pool[1:])
-    return Search(pool[0], pool, neighbours, joint.n, len(part.modes.index))
+        pool[0] = replace(pool[0], w=final.w, covariance=final.covariance)
+    doubt = doubts[pool[0].support]
+    return Search(pool[0], tuple(pool), neighbours, joint.n, len(part.modes.index), doubt)
+
+
+def _doubt(candidate: Candidate, n: int) -> float:
+    return (candidate.misfit - 1.0) / float(np.sqrt(2.0 / n))
 
 
 def _thinned(system: WeakSystem, most: int, generator: np.random.Generator) -> WeakSystem:

@@ -40,6 +40,7 @@ class Candidate:
     misfit : RSS / n, one where noise explains the residual.
     criterion : twice the negative logarithm of likelihood times prior.
     covariance : sandwich, of the coefficients in the support.
+    volume : what the criterion charges for the noise that products of noise add to the residual's.
     """
 
     support: tuple[int, ...]
@@ -47,6 +48,12 @@ class Candidate:
     misfit: float
     criterion: float
     covariance: np.ndarray
+    volume: float = 0.0
+
+    @property
+    def plain(self) -> float:
+        """The criterion without that charge: what is left unexplained, and the description lengths."""
+        return self.criterion - self.volume
 
 
 @final
@@ -274,13 +281,15 @@ class Selection:
             if length < CONVERGED:
                 break
         linear = system.residual_spectrum(full, linear=True)
-        value = excess(merit, self.n) + float(np.sum(self.weight * np.log(S / linear)))
-        value += float(self.penalties[chosen].sum())
+        volume = float(np.sum(self.weight * np.log(S / linear)))
+        value = excess(merit, self.n) + volume + float(self.penalties[chosen].sum())
         covariance = np.zeros((len(chosen), len(chosen)))
         if len(chosen):
             scale = np.linalg.norm(X, axis=0)
             scale[scale == 0.0] = 1.0
             scores = X / scale * self._stack(r * np.sqrt(self.weight / S))[:, None]
             bread = np.linalg.pinv((X / scale).T @ (X / scale))
-            covariance = bread @ (scores.T @ scores) @ bread / np.outer(scale, scale)
-        return Candidate(tuple(chosen.tolist()), full, merit / self.n, value, covariance)
+            # A column of next to nothing has an error beyond all numbers.
+            with np.errstate(over="ignore", invalid="ignore"):
+                covariance = bread @ (scores.T @ scores) @ bread / scale[:, None] / scale
+        return Candidate(tuple(chosen.tolist()), full, merit / self.n, value, covariance, volume)
