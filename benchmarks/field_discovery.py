@@ -5,10 +5,11 @@
 
 The fields are those of the Ensemble-SINDy paper (../shared/data/esindy_*.mat) with white noise of the given part of
 their root mean square, a computed reaction-diffusion spiral, and those of PDE-FIND and of Raissi et al. (group
-"final"), not used while developing but for raissi_burgers, which showed what the covariance of modes lacked. Seeds below 300 were used while developing, those from 300 on were not. There is one
-setting for all. pysindy's weak form has the same data, a library of the true degree and order, and thresholds on a
-grid, of which the best, chosen with the truth in hand, is shown. Every draw appends a JSON line to
-runs/benchmarks/field_discovery.jsonl; what is there is not run again.
+"final"), not used while developing but for raissi_burgers, which showed what the covariance of modes lacked. Seeds
+below 300 were used while developing, those from 300 on were not. There is one setting for all. pysindy's weak form has
+the same data, a library of the true degree and order, and thresholds on a grid, of which the best, chosen with the
+truth in hand, is shown. Every draw appends a JSON line to runs/benchmarks/field_discovery.jsonl; what is there is not
+run again.
 """
 
 from __future__ import annotations

@@ -28,14 +28,15 @@ def test_nothing_ends_by_the_clock():
 
 
 def test_the_table_has_the_part_covered_and_the_mean_square_score():
-    text = summary([record("heat", 0), record("heat", 1, covered=False)])
-    assert "| heat | k | 50.0% | 1.5 (2) | 2.50 | 2.0 | 2 |" in text
+    first = record("heat", 0, **{"false alarms": 0})
+    text = summary([first, record("heat", 1, covered=False, **{"false alarms": 2})])
+    assert "| heat | k | 50.0% | 1.5 (2) | 2.50 | 2.0 | 1 of 2 | 2 |" in text
 
 
 def test_the_table_has_the_places_of_a_function():
     more = [{"function error": e, "function covered": c, "function score": 1.0} for e, c in ((0.01, 1.0), (0.02, 0.8))]
     text = summary([{**record("conductivity", k), "parameters": {}, **own} for k, own in enumerate(more)])
-    assert "| conductivity | function | 90.0% of places | 1.5 (2) | 1.00 | 2.0 | 2 |" in text
+    assert "| conductivity | function | 90.0% of places | 1.5 (2) | 1.00 | 2.0 | - | 2 |" in text
 
 
 def test_the_latest_record_of_a_draw_counts_and_a_line_that_was_cut_off_does_not(tmp_path):
