@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+import sciml
 from sciml import Problem, pinn
 from sciml.network import MLP
 from sciml.pinn.ansatz import build_ansatz
@@ -68,6 +69,13 @@ def test_at_an_eigenvalue_a_network_is_no_success(value, source):
     assert solution.status is Status.ILL_POSED
     assert "do not determine" in solution.message
     assert solution.estimate is None
+
+
+def test_conditions_in_the_loss_determine_the_solution_too():
+    solution = pinn.solve(sciml.load("poisson"), exact_conditions=False, budget=60)
+    assert solution.success
+    assert solution.estimate is not None
+    assert solution.error() < 3 * solution.estimate
 
 
 def test_the_error_that_a_residual_makes_includes_modes_that_grow():

@@ -153,8 +153,10 @@ def _look(piece: Piece, count: int) -> Look | None:
     ansatz, problem = piece.ansatz, piece.ansatz.problem
     groups = [({}, residual_group(ansatz, list(ansatz.residuals.values())))]
     groups += [(dict(c.place), residual_group(ansatz, [problem.substituted(c.expression)])) for c in ansatz.soft]
-    images = [_image(piece, group, place, count) for place, group in groups]
     values, state = _values(piece, count)
+    size = float(state.norm()) or 1.0
+    # Conditions of zero have no size of their own.
+    images = [_image(piece, group, place, count, size if place else 0.0) for place, group in groups]
     matrix, residual = torch.cat([i.matrix for i in images]), torch.cat([i.residual for i in images])
     terms = torch.cat([i.terms for i in images])
     length = values.norm(dim=0)
@@ -169,7 +171,6 @@ def _look(piece: Piece, count: int) -> Look | None:
     vanishes = float((matrix @ free).norm()) <= VANISHING * float(largest.norm())
     hidden = float(sigma[-1]) <= HIDDEN * float(sigma[0])
     sigma = sigma.clamp_min(ROUNDING * float(sigma[0]))
-    size = float(state.norm()) or 1.0
     return Look(
         float(((left.T @ residual) / sigma).norm()) / size,
         ROUNDING * float(terms.norm() / sigma[-1]) / size,
@@ -206,7 +207,7 @@ class _Image:
         return torch.einsum("mcno,cno->mn", self.cotangent.abs(), jet.abs()).reshape(-1)
 
 
-def _image(piece: Piece, group: ResidualGroup, place: Mapping[str, float], count: int) -> _Image:
+def _image(piece: Piece, group: ResidualGroup, place: Mapping[str, float], count: int, least: float) -> _Image:
     points, weights, functions = _tensor(piece, group.field.indices, place, count)
     block = group.block(points)
     with torch.no_grad():
@@ -214,7 +215,7 @@ def _image(piece: Piece, group: ResidualGroup, place: Mapping[str, float], count
         residual, cotangent = group.linearised(block, jet)
         terms = group.term_sizes(block, jet)
     # Every equation counts by the size of its terms, in whatever units.
-    scale = (terms.square() @ weights).sqrt()
+    scale = (terms.square() @ weights).sqrt().clamp_min(least)
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     factor = weights.sqrt() / scale[:, None]
     return _Image(
