@@ -72,8 +72,9 @@ def _main(argv: Sequence[str]) -> int:
 
 def _compare(arguments: Arguments) -> int:
     if arguments.get("identify"):
-        if arguments.get("optimizer") is not None:
-            raise ArgumentError("--optimizer has no meaning with --identify")
+        for name in ("optimizer", "soft-conditions"):
+            if arguments.get(name) is not None:
+                raise ArgumentError(f"--{name} has no meaning with --identify")
         from sciml.identification_comparison import compare_identifications
 
         return compare_identifications(arguments)

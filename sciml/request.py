@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml.command import Arguments, Option
-from sciml.errors import ArgumentError, NotationError, UnknownProblemError, closest
+from sciml.command import Arguments, Option, choice
+from sciml.errors import ArgumentError, NotationError, ProblemWarning, UnknownProblemError, closest
 
 if TYPE_CHECKING:
     from sciml.problem import Problem
@@ -68,6 +69,8 @@ PROBLEM_OPTIONS = (
     Option("set", "values of parameters", "nu=0.02", _value, _is_value),
     Option("unknowns", "names of the unknowns, where the equations do not show them", "u,v", _names),
     Option("time", "name of the time coordinate (t)", "NAME", _name),
+    Option("incompatible", "accept conditions that disagree at a corner without a warning (warn)", "accept",
+           choice("what to do with such conditions", ("warn", "accept"))),
 )  # fmt: skip
 
 TRUTH = Option("truth", "true values of unknown numbers, to compare with", "nu=0.02", _value, _is_value)
@@ -110,7 +113,7 @@ def requested_problem(
         for option in ("unknowns", "time"):
             if arguments.get(option) is not None:
                 raise ArgumentError(f"--{option} goes with equations; {texts[0]} has its own")
-        return _with_functions(_loaded(texts[0], domain, values), functions)
+        return _with_functions(_loaded(texts[0], domain, values, arguments.get("incompatible")), functions)
     for text in texts:
         if not _is_equation(text):
             raise ArgumentError(f"{text!r} is neither an equation nor a condition")
@@ -134,14 +137,21 @@ def _is_equation(text: str) -> bool:
     return bool(re.search(r"[=()'*+^]", text)) or not (os.sep in text or text.startswith("."))
 
 
-def _loaded(name: str, domain: Mapping[str, Any], values: Mapping[str, str]) -> Problem:
+def _loaded(
+    name: str, domain: Mapping[str, Any], values: Mapping[str, str], incompatible: str | None = None
+) -> Problem:
     from sciml.registry import load, names
 
     if not name.endswith(".py") and Path(name).is_file():
         raise UnknownProblemError(f"a problem file ends in .py, {name!r} does not")
     if Path(name).is_dir() and name not in names():
         raise UnknownProblemError(f"{name!r} is a directory; give a problem's name or a file that ends in .py")
-    problem = load(name, **{key: _number(key, text) for key, text in values.items()})
+    with warnings.catch_warnings():
+        if incompatible == "accept":
+            warnings.simplefilter("ignore", ProblemWarning)
+        problem = load(name, **{key: _number(key, text) for key, text in values.items()})
+    if incompatible is not None and incompatible != problem.incompatible:
+        problem = problem.replace(incompatible=incompatible)
     if not domain:
         return problem
     unknown = [key for key in domain if key not in problem.coordinates]
@@ -203,6 +213,7 @@ def _typed(
         unknowns=arguments.get("unknowns"),
         functions=list(functions) or None,
         time=time or "t",
+        incompatible=arguments.get("incompatible", "warn"),
     )
 
 

@@ -49,6 +49,9 @@ NETWORK_OPTIONS = (
            choice("the precision", ("float64", "float32"))),
     Option("optimizer", "how the network is trained: auto, levenberg-marquardt, lbfgs, adam, ... (auto)", "O"),
     Option("iterations", "at most this many iterations of the optimizer", "N", whole("iterations", least=1)),
+    Option("network", 'units x hidden layers of the network, and its activation: 12x5, "20x3 sin" (by the problem)',
+           "12x5"),
+    Option("soft-conditions", "leave the conditions to the loss, in place of a network that meets them exactly"),
 )  # fmt: skip
 
 OPTIONS = (
@@ -80,6 +83,7 @@ HELP = usage(
         "burgers",
         "burgers --set nu=0.02 --budget 10",
         "heat_2d --method classical --json",
+        'poisson --optimizer levenberg-marquardt --network "20x3 sin"',
         "allen_cahn --stages 100 --tol 1e-5",
         '"u_t = 0.1*u_xx" "u(x,0) = sin(pi*x)" "u(0,t) = 0" "u(1,t) = 0" --domain x=0:1 t=0:1',
         '"-laplacian(u) = 1" "u(boundary) = 0" --domain x=0:1 y=0:1',
@@ -87,9 +91,9 @@ HELP = usage(
 )
 
 # Options without a meaning for the classical solver; a seed is accepted, since it changes nothing there either.
-ONLY_NETWORK = ("optimizer", "iterations", "dtype", "stages")
+ONLY_NETWORK = ("optimizer", "iterations", "dtype", "stages", "network", "soft-conditions")
 # Options without a meaning for a step.
-NOT_WITH_STAGES = ("device", "dtype", "optimizer", "iterations")
+NOT_WITH_STAGES = ("device", "dtype", "optimizer", "iterations", "network", "soft-conditions")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -161,8 +165,10 @@ def _solve(arguments: Arguments, argv: Sequence[str]) -> int:
 
 def solution_of(problem: Problem, method: str, arguments: Arguments) -> Solution:
     """Solve with the options of the command line, showing progress."""
-    given = {name: arguments.get(name) for name in ("tol", "budget", "device", "dtype", "optimizer", "iterations")}
-    options = {name: value for name, value in given.items() if value is not None}
+    names = ("tol", "budget", "device", "dtype", "optimizer", "iterations", "network")
+    options = {name: value for name in names if (value := arguments.get(name)) is not None}
+    if arguments.get("soft-conditions"):
+        options["exact_conditions"] = False
     if method == "classical":
         from sciml import classical
 
