@@ -37,7 +37,8 @@ def answer(request: Request, samples: Samples, pool: Pool, library: Library, sec
     winner = models[0]
     gaps = np.array([model.criterion - winner.criterion for model in models])
     weights = np.exp(-gaps / 2)
-    weights /= weights.sum()
+    # What laws of other libraries weigh is not named among the alternatives, but is not the winner's either.
+    weights /= weights.sum() + np.exp(-np.array(pool.elsewhere) / 2).sum()
     coefficients = _coefficients(request, pool, winner, units)
     estimate = winner.estimate
     errors: dict[str, dict[str, float]] = {name: dict.fromkeys(terms, 0.0) for name, terms in coefficients.items()}

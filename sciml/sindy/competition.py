@@ -13,12 +13,15 @@ from sciml.sindy.pooling import Pool, starting_supports
 from sciml.sindy.refinement import HOLDS, NOISE_FLOOR, System
 from sciml.sindy.request import Request
 from sciml.sindy.samples import Samples
-from sciml.sindy.screening import screened
+from sciml.sindy.saturation import saturated, sharpened, value
+from sciml.sindy.screening import screened, told_apart
 
 __all__ = ["compete", "system_of"]
 
 # Noise and model error of data without any, relative to the states' sizes.
 CLEAN = 1e-7
+# Fits of one law from two sides agree in the criterion to this.
+SAME = 0.05
 
 
 def compete(
@@ -27,18 +30,33 @@ def compete(
     """Return the pool of the library whose best law has the least criterion, and the library.
 
     Libraries that nobody asked for are tried only where those before them do not explain the data, or only by high
-    powers. `before` is a pool
-    on other states: where its winner holds, it is the only start.
+    powers. `before` is a pool on other states: where its winner holds, it is the only start.
     """
     best: tuple[Pool, Library] | None = None
+    tried: list[tuple[Pool, Library]] = []
+
+    def build(library: Library) -> System:
+        return system_of(request, samples, library)
+
+    if before is not None and before.inner and _holds(before):
+        again = saturated(request, samples, before, build, report)
+        if again is not None and _holds(again[0]):
+            again[0].elsewhere = before.elsewhere
+            return _sharp(request, _polish(again[0], report), again[1], build)
+        before = None
     for library in request.libraries:
         if best is not None and not request.rivals and _plain(best[0]):
             break
-        system = screened(system_of(request, samples, library), samples.smooth)
-        pool = Pool(system, samples.smooth, samples.noise, report)
+        system = system_of(request, samples, library)
         again = before if before is not None and before.system.basis.texts == system.basis.texts else None
         if before is not None and again is None and _holds(before):
             continue
+        if not request.rivals and not request.discrete and library is not request.libraries[0]:
+            system = told_apart(system, samples.smooth)
+            if again is None and not system.allowed[_functions(system)].any():
+                continue
+        system = screened(system, samples.smooth)
+        pool = Pool(system, samples.smooth, samples.noise, report)
         if again is not None and _holds(again):
             supports = [again.ranked[0].estimate.support]
         else:
@@ -50,10 +68,25 @@ def compete(
         pool.explore(supports)
         pool.compare()
         pool.insist()
+        tried.append((pool, library))
         if best is None or _better(pool, best[0]):
             best = (pool, library)
     assert best is not None
-    return _polish(best[0], report), best[1]
+    if len(request.libraries) > 1 and not request.rivals and best[0].ranked and not _polynomial(best[0]):
+        # Nobody asked for these either.
+        other = saturated(request, samples, best[0], build, report)
+        if other is not None:
+            tried.append(other)
+            best = other if _better(other[0], best[0]) else best
+    best[0].elsewhere = before.elsewhere if before is not None and _holds(before) else _gaps(best[0], tried)
+    return _sharp(request, _polish(best[0], report), best[1], build)
+
+
+def _sharp(request: Request, pool: Pool, library: Library, build: Callable[[Library], System]) -> tuple[Pool, Library]:
+    """Return a polished pool and its library, with their inner constants as exact as data without noise allow."""
+    if not pool.inner or pool.system.floor != CLEAN:
+        return pool, library
+    return sharpened(request, pool, build)
 
 
 def _plain(pool: Pool) -> bool:
@@ -67,21 +100,59 @@ def _plain(pool: Pool) -> bool:
     )
 
 
+def _functions(system: System) -> np.ndarray:
+    """Return which terms are no monomials, bool [p]."""
+    return np.array([term.exponents is None for term in system.basis.terms])
+
+
+def _polynomial(pool: Pool) -> bool:
+    """Whether the best law is plain and has monomials only."""
+    own = pool.ranked[0].estimate.support // pool.system.shape[1]
+    return _plain(pool) and not _functions(pool.system)[own].any()
+
+
 def _holds(pool: Pool | None) -> bool:
     return pool is not None and bool(pool.ranked) and pool.ranked[0].estimate.error <= HOLDS * 1.001
 
 
 def _better(new: Pool, old: Pool) -> bool:
+    """Whether a pool's best law is better than that of an earlier one, and not the same but for rounding."""
     if not new.ranked or not old.ranked:
         return bool(new.ranked)
-    return new.ranked[0].criterion < old.ranked[0].criterion
+    if _holds(old) and not _holds(new):
+        # With a model error, slopes that no sample resolves can make a criterion as low as one likes.
+        return False
+    return value(new) < value(old) - SAME
+
+
+def _clean(pool: Pool) -> bool:
+    """Whether the best law leaves no more noise than the first fits can tell from none."""
+    return bool(pool.ranked[0].estimate.noise.max() <= 1.5 * NOISE_FLOOR) and pool.system.floor == NOISE_FLOOR
+
+
+def _gaps(best: Pool, tried: list[tuple[Pool, Library]]) -> tuple[float, ...]:
+    """Return by how much the best laws of other libraries that hold are behind; the same law counts once."""
+
+    def law(pool: Pool) -> frozenset[tuple[str, int]]:
+        d = pool.system.shape[1]
+        return frozenset((pool.system.basis.texts[k // d], k % d) for k in pool.ranked[0].key)
+
+    if not best.ranked:
+        return ()
+    found = {law(best): 0.0}
+    for pool, _ in tried:
+        if pool.ranked and (_holds(pool) or not _holds(best)):
+            own = law(pool)
+            found[own] = min(found.get(own, np.inf), value(pool) - value(best))
+    return tuple(list(found.values())[1:])
 
 
 def _polish(pool: Pool, report: Callable[[str], None]) -> Pool:
     """Data without noise: go on with ever less noise, as far as the law and the quadrature hold."""
-    if not _holds(pool) or pool.ranked[0].estimate.noise.max() > 1.5 * NOISE_FLOOR or pool.system.floor < NOISE_FLOOR:
+    if not _holds(pool) or not _clean(pool):
         return pool
     finer = Pool(replace(pool.system, floor=CLEAN), pool.x, pool.noise, report)
+    finer.inner, finer.elsewhere = pool.inner, pool.elsewhere
     for model in pool.ranked[:3]:
         finer.settle(replace(model.estimate, visited=()), most=45, least_error=CLEAN)
     # Where the quadrature is too coarse for so little noise, the first answer is the better one.

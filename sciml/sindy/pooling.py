@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 from scipy.linalg import LinAlgError
@@ -24,6 +24,9 @@ from sciml.sindy.refinement import (
 )
 from sciml.sindy.screening import smooth_problem
 from sciml.sindy.selection import Factor, eliminations, likelihood, path, search
+
+if TYPE_CHECKING:
+    from sciml.sindy.saturation import Saturation
 
 __all__ = ["TIE", "Model", "Pool", "neighbourhood", "starting_supports"]
 
@@ -129,6 +132,10 @@ class Pool:
         self.passed: dict[tuple[int, ...], None] = {}
         self.retried: set[tuple[int, ...]] = set()
         self.preferred: tuple[int, ...] | None = None
+        # The inner constants of the library's terms, where it was made with some.
+        self.inner: tuple[Saturation, ...] = ()
+        # By how much the best laws of other libraries were behind the winner, in the criterion.
+        self.elsewhere: tuple[float, ...] = ()
 
     @property
     def ranked(self) -> list[Model]:

@@ -14,10 +14,13 @@ import numpy as np
 from sciml.sindy.refinement import System
 from sciml.sindy.selection import Factor, path
 
-__all__ = ["screened", "smooth_problem"]
+__all__ = ["screened", "smooth_problem", "told_apart"]
 
 # So many columns need no screening; else so many are kept in each equation, those of low degree in any case.
 MOST_COLUMNS, KEPT, ALWAYS = 700, 60, 2
+# A function's part outside of the polynomials beside it, relative to its own size, below which it is one of them; and
+# its root mean square change from one state to the next, relative to its variation, above which it is not resolved.
+OUTSIDE, CHANGE = 1e-11, 1.0
 
 
 def smooth_problem(system: System, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
@@ -58,3 +61,31 @@ def screened(system: System, x: np.ndarray) -> System:
         count = max(KEPT, int(np.sum(own & (rank < 0))))
         allowed[least[:count], i] = own[least[:count]]
     return replace(system, allowed=allowed)
+
+
+def told_apart(system: System, x: np.ndarray) -> System:
+    """Return the system without the functions that states x [N, d] do not tell from its polynomials, or not resolve.
+
+    Sines, fractions and exponentials depend on the unit of the states: in a thousandth of it sin(x) is x, and in a
+    thousand of them it oscillates between two samples, with slopes that no criterion is made for.
+    """
+    own = np.array([term.exponents is None for term in system.basis.terms])
+    if not own.any():
+        return system
+    with np.errstate(all="ignore"):
+        values = system.basis.values(np.concatenate([x, system.inputs], axis=1))
+        sizes = np.sqrt(np.mean(values**2, axis=0))
+    if not np.isfinite(sizes).all():
+        # One term without a value spoils every law of the library.
+        return replace(system, allowed=system.allowed & ~own[:, None])
+    useful = sizes > 0
+    values = values / np.where(useful, sizes, 1.0)
+    q = np.linalg.qr(values[:, ~own & useful])[0]
+    for j in np.flatnonzero(own & useful):
+        column = values[:, j]
+        rest = column - q @ (q.T @ column)
+        moved = system.defects.differences(values[:, j : j + 1])
+        spread = max(float(column.std()), 1e-300)
+        far = float(np.sqrt(np.mean((rest - q @ (q.T @ rest)) ** 2)))
+        useful[j] = far > OUTSIDE and float(np.sqrt(np.mean(moved**2))) < CHANGE * spread
+    return replace(system, allowed=system.allowed & (useful | ~own)[:, None])

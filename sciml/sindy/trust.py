@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciml.sindy.pooling import TIE
-from sciml.sindy.refinement import HOLDS, NOISE_FLOOR
+from sciml.sindy.refinement import HOLDS, NOISE_FLOOR, Estimate, System
 from sciml.sindy.reproduction import FAR, correlations, reach
 from sciml.sindy.simulation import single_slope
 
@@ -33,6 +33,8 @@ MORE_NOISE = 1.5
 # Neighbouring residuals are not independent where their products are so many standard deviations, and so large a part
 # of their squares, off; what is hardly more than the least noise that is told from none is not asked.
 COHERENT, NOTICED, AUDIBLE = 5.0, 0.15, 2.0
+# Where nobody chose the library: terms that exceed their sum by more than this. Of 40 chaotic laws the most is 25.
+CANCELLING = 60.0
 
 
 def diagnose(
@@ -77,12 +79,13 @@ def diagnose(
     if drowned:
         reasons.append(f"{', '.join(drowned)}: hardly any variation beyond the noise")
     ahead = min((model.criterion for model in pool.ranked[1:]), default=np.inf) - pool.ranked[0].criterion
+    ahead = min(ahead, *pool.elsewhere, np.inf)
     own = set(pool.ranked[0].key)
     containing = float(sum(weight for model, weight in zip(pool.ranked, weights, strict=True) if own <= set(model.key)))
     if weights[0] < LEAST_WEIGHT or containing < LEAST_CONTAINING or ahead < TIE:
         reasons.append(
             f"another model is nearly as likely (weight of this one {weights[0]:.2f}, of all that have its terms "
-            f"{containing:.2f}); see alternatives"
+            f"{containing:.2f}); see alternatives" + ("" if weights.sum() > 0.9 else ", and other libraries")
         )
     residuals = np.where(samples.spread == 1, system.y - winner.x, np.nan)[samples.rows]
     products = correlations(residuals, record.slices)
@@ -97,6 +100,14 @@ def diagnose(
             f"{', '.join(coloured)}: what the law leaves of the samples is no independent noise: the law is only near, "
             "or the noise is coloured"
         )
+    if len(request.libraries) > 1 and not request.rivals:
+        series = [
+            name for name, times in zip(record.names, _cancelling(system, winner), strict=True) if times > CANCELLING
+        ]
+        if series:
+            reasons.append(
+                f"{', '.join(series)}: large terms cancel each other, as those of a series for another function do"
+            )
     counted = int((samples.spread[samples.rows] == 1).all(axis=1).sum())
     if counted < LEAST_SAMPLES:
         reasons.append(f"only {counted} complete samples")
@@ -128,6 +139,14 @@ def diagnose(
         "models": len(pool.ranked),
         "library": repr(library),
     }
+
+
+def _cancelling(system: System, winner: Estimate) -> np.ndarray:
+    """Return by which factor the terms of each equation exceed what is left of them, [d]: root mean squares."""
+    theta = system.basis.values(np.concatenate([winner.x, system.inputs], axis=1))
+    sizes = np.sqrt(np.mean(theta**2, axis=0)) @ np.abs(winner.coefficients)
+    left = np.sqrt(np.mean((theta @ winner.coefficients) ** 2, axis=0))
+    return np.where(sizes > 0, sizes / np.maximum(left, 1e-300), 1.0)
 
 
 def _farthest(law: Discovery, record: Trajectories) -> float | None:
