@@ -90,14 +90,37 @@ def check_forward(problem: Problem) -> None:
 
 
 def _hint(problem: Problem, coordinate: str) -> str:
-    """An example of a condition that would be missing in a coordinate."""
-    a, b = problem.domain.interval(coordinate)
-    unknown = next(u for u in problem.unknowns if problem.order(u, coordinate))
-    here = ", ".join(f"{a:.4g}" if c == coordinate else c for c in problem.coordinates)
-    there = ", ".join(f"{b:.4g}" if c == coordinate else c for c in problem.coordinates)
-    if coordinate == problem.time:
-        return f"; for example '{unknown}({here}) = ...'"
-    return f"; for example '{unknown}({here}) = ...' or periodic '{unknown}({here}) = {unknown}({there})'"
+    """An example of a condition that is missing in a coordinate."""
+    ends = problem.domain.interval(coordinate)
+    axis, timely = problem.domain.index(coordinate), coordinate == problem.time
+    orders = {u: problem.order(u, coordinate) for u in problem.unknowns}
+    given = {
+        (partial.unknown, partial.orders[axis], condition.place[coordinate])
+        for condition in problem.conditions
+        if coordinate in condition.place
+        for partial in problem.vocabulary.partials(condition.expression)
+    }
+    # What evolves is asked at its beginning, all else at both ends; values before derivatives.
+    places = ends[:1] if timely else ends
+    several = max(orders.values()) if timely else -(-max(orders.values()) // 2)
+    candidates = [
+        (u, k, place)
+        for k in range(max(several, 1))
+        for u in problem.unknowns
+        for place in places
+        if orders[u] and k < orders[u] and (u, k, place) not in given
+    ]
+    unknown, order, place = candidates[0] if candidates else (max(orders, key=orders.__getitem__), 0, ends[0])
+
+    def at(value: float, derivative: int = 0) -> str:
+        marks = "'" * derivative if problem.domain.dimension == 1 else f"_{coordinate * derivative}" * (derivative > 0)
+        arguments = ", ".join(f"{value:.4g}" if c == coordinate else c for c in problem.coordinates)
+        return f"{unknown}{marks}({arguments})"
+
+    example = f"; for example '{at(place, order)} = ...'"
+    if timely or given:
+        return example
+    return f"{example} or periodic '{at(ends[0])} = {at(ends[1])}'"
 
 
 def corner_mismatches(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib.util
+import itertools
+import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +18,17 @@ from sciml.errors import ArgumentError, ProblemError, ScimlError, UnknownProblem
 if TYPE_CHECKING:
     from sciml.problem import Problem
 
-__all__ = ["describe", "load", "names", "path_of"]
+__all__ = ["describe", "load", "names", "path_of", "saved"]
+
+# Files of the directories below the present one that are looked at for one that was not found.
+MOST_FILES = 1000
+# What reads results, by what they are; and the largest header of a file that is looked into, in bytes.
+READERS = {
+    "solution": "sciml.load_solution",
+    "fit": "sciml.load_fit",
+    "discovery": "sciml.sindy.load_discovery",
+}
+LARGEST_HEADER = 100_000_000
 
 _SOURCE = re.compile(r"^Source:\s*(.+?)(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
 
@@ -45,16 +58,75 @@ def path_of(name: str | Path) -> Path:
     if text.endswith(".py"):
         path = Path(text)
         if not path.is_file():
-            raise UnknownProblemError(f"no problem file {text!r}")
+            raise UnknownProblemError(f"no problem file {text!r}{_nearest_file(path)}")
         return path.resolve()
     known = names()
     if text not in known:
         if text.replace("-", "_") in known:
             text = text.replace("-", "_")
         else:
-            hint = closest(text, known) or "; python -m sciml.solve --list shows all"
-            raise UnknownProblemError(f"no problem named {text!r}{hint}")
+            raise UnknownProblemError(saved(text) or f"no problem named {text!r}{_nearest(text, known)}")
     return _folder() / f"{text}.py"
+
+
+def saved(name: str | Path) -> str:
+    """Return how a file or directory of results is read, an empty text for anything else."""
+    path = Path(name)
+    places = [path / f"{kind}.safetensors" for kind in READERS] if path.is_dir() else [path]
+    for file in (*places, Path(f"{path}.safetensors")):
+        kind = next((kind for kind in READERS if kind in _metadata(file)), None)
+        if kind is not None:
+            return f"{str(path)!r} holds a saved {kind} and no problem; read it with {READERS[kind]}({str(path)!r})"
+    return ""
+
+
+def _metadata(file: Path) -> Mapping[str, Any]:
+    """The metadata of a safetensors file, empty for any other."""
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            return json.loads(stream.read(length))["__metadata__"] if length < LARGEST_HEADER else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _nearest(text: str, known: Sequence[str]) -> str:
+    """Return which bundled problem or file may be meant by what is neither."""
+    file = Path(f"{text}.py")
+    if file.is_file():
+        return f"; did you mean the file {str(file)!r}?"
+    name = Path(text).name.lower().replace("-", "_")
+    if hint := closest(name, known) or _beginning(name, known):
+        return hint
+    return _nearest_file(file, known=()) or "; python -m sciml.solve --list shows all"
+
+
+def _beginning(name: str, known: Sequence[str]) -> str:
+    """Return the names that begin as this one does, or that it begins with."""
+    alike = [k for k in known if len(name) > 2 and (k.startswith(name) or name.startswith(k) or name in k.split("_"))]
+    return f"; did you mean {' or '.join(map(repr, alike[:3]))}?" if alike else ""
+
+
+def _nearest_file(path: Path, known: Sequence[str] | None = None) -> str:
+    """Return which problem file or bundled problem may be meant by a file that is not there."""
+    known = names() if known is None else known
+    folder = path.parent
+    if not folder.is_dir():
+        there = f"; there is no directory {str(folder)!r}"
+    else:
+        beside = sorted(entry.name for entry in folder.glob("*.py"))
+        if alike := difflib.get_close_matches(path.name, beside, n=1):
+            return f"; did you mean {str(folder / alike[0])!r}?"
+        there = ""
+    try:
+        deeper = sorted(str(p) for p in itertools.islice(Path().glob("*/*"), MOST_FILES) if p.name == path.name)
+    except OSError:
+        deeper = []
+    if deeper:
+        return f"; did you mean {deeper[0]!r}?"
+    if path.stem in known:
+        return f"{there}; {path.stem!r} without .py is a bundled problem"
+    return there + closest(path.stem, known)
 
 
 def describe(name: str | Path) -> str:

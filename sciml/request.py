@@ -140,8 +140,10 @@ def _is_equation(text: str) -> bool:
 def _loaded(
     name: str, domain: Mapping[str, Any], values: Mapping[str, str], incompatible: str | None = None
 ) -> Problem:
-    from sciml.registry import load, names
+    from sciml.registry import load, names, saved
 
+    if text := saved(name):
+        raise UnknownProblemError(text)
     if not name.endswith(".py") and Path(name).is_file():
         raise UnknownProblemError(f"a problem file ends in .py, {name!r} does not")
     if Path(name).is_dir() and name not in names():
