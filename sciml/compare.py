@@ -89,7 +89,7 @@ def _compare(arguments: Arguments) -> int:
 
     budget = arguments.get("budget", BUDGET)
     with (
-        results_directory(arguments.get("out") or f"runs/{directory_name(problem)}") as directory,
+        results_directory(arguments.get("out") or f"runs/{directory_name(problem)}", ("comparison.json",)) as directory,
         redirect_stdout(sys.stderr if arguments.get("json") else sys.stdout),
         fitting_threads(small=problem.domain.dimension == 1),
     ):

@@ -207,7 +207,9 @@ def compare_identifications(arguments: Arguments) -> int:
     truth = truth_of(arguments.get("truth", []), request)
     problem = request.problem
     with (
-        results_directory(arguments.get("out") or f"runs/identify-{directory_name(problem)}") as directory,
+        results_directory(
+            arguments.get("out") or f"runs/identify-{directory_name(problem)}", ("comparison.json",)
+        ) as directory,
         redirect_stdout(sys.stderr if arguments.get("json") else sys.stdout),
         fitting_threads(small=problem.domain.dimension == 1),
     ):

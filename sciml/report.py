@@ -179,9 +179,14 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def results_directory(path: str | Path) -> Iterator[Path]:
-    """Make the directory of results before hours of work could be lost for want of it; none is left behind empty."""
+def results_directory(path: str | Path, holds: Sequence[str] = ("config.json",)) -> Iterator[Path]:
+    """Make the directory of results before hours of work could be lost for want of it; none is left behind empty.
+
+    Where it holds files of an earlier run with these names, a line on stderr says that they are written over.
+    """
     directory = Path(path)
+    if any((directory / name).is_file() for name in holds):
+        print(f"note: {path} holds an earlier run, whose files are written over; --out DIR keeps them", file=sys.stderr)
     made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -71,3 +71,13 @@ def test_a_problem_file_with_conditions_that_disagree_can_be_accepted(tmp_path: 
     with pytest.warns(ProblemWarning, match="disagree"):
         asked(str(path))
     assert asked(str(path), "--incompatible", "accept").incompatible == "accept"
+
+
+def test_an_earlier_run_that_is_written_over_is_mentioned(capsys: pytest.CaptureFixture[str]):
+    words = ["logistic", "--method", "classical", "--rtol", "1e-3"]
+    solve(words)
+    assert "earlier run" not in capsys.readouterr().err
+    solve(words)
+    assert "runs/logistic holds an earlier run, whose files are written over" in capsys.readouterr().err
+    solve([*words, "--out", "runs/again"])
+    assert "earlier run" not in capsys.readouterr().err
