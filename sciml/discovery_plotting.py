@@ -22,6 +22,8 @@ __all__ = ["plot"]
 
 # Panels of unknowns, rows of coefficients and points of a curve that are still readable.
 MOST_PANELS, MOST_TERMS, MOST_POINTS = 6, 40, 4000
+# Samples that spread so many times as far as the states are noise about a state at rest.
+NOISY = 5.0
 # An interval is cut so far beyond zero and twice the estimate.
 FAR = 0.6
 FINE = 500
@@ -97,6 +99,12 @@ def _trajectories(law: Discovery, figure: Picture, place: Any, panels: int) -> N
         if law.states:
             axes.plot(law.times[0], law.states[0][:, i], color=color_of(0), linewidth=1.3, label="denoised")
             low, high = float(np.min(law.states[0][:, i])), float(np.max(law.states[0][:, i]))
+            if law.data and len(law.data[0]):
+                column = law.data[0][:, i]
+                usual = np.quantile(column[np.isfinite(column)], (0.02, 0.98)) if np.isfinite(column).any() else (0, 0)
+                if usual[1] - usual[0] > NOISY * (high - low):
+                    # All that moves is noise: what is drawn through it is a line at rest, and not its rounding.
+                    low, high = min(low, float(usual[0])), max(high, float(usual[1]))
             room = 0.12 * (high - low) or 0.5
             # Garbage among the samples, or a law that leaves the record, must not flatten the curves.
             axes.set_ylim(low - room, high + room)
@@ -156,7 +164,8 @@ def _coefficients(law: Discovery, axes: Axes) -> None:
         color = color_of(i)
         value, other = law.coefficients[name].get(term), rival.get(name, {}).get(term)
         size = abs(value) if value else abs(other or 1.0)
-        text = (f"{other:.4g} in the other" if value is None else f"{value:.5g}").replace("-", "−")
+        text = f"{other if value is None else value:.{4 + (value is not None)}g}".replace("-", "−")
+        text += ", runner-up only" if value is None else ""
         if value is not None:
             low, high = law.intervals.get(name, {}).get(term, (value, value))
             ends = np.clip(np.array([low, high]) * np.sign(value) / size, -FAR, 2 + FAR)
@@ -166,16 +175,28 @@ def _coefficients(law: Discovery, axes: Axes) -> None:
             error = law.standard_errors.get(name, {}).get(term)
             text += f" ± {error:.2g}" if error else ""
         if law.alternatives:
-            shown = 0.0 if value is None or other is None else other * np.sign(value) / size
+            # Of a term that the law has not the runner-up's own value is the unit.
+            shown = 1.0 if value is None else 0.0 if other is None else other * np.sign(value) / size
             axes.plot(np.clip(shown, -FAR, 2 + FAR), place, "x", color="0.35", ms=5, mew=1.0)
-        labels.append(f"${mathtext(name)}$: {_plain(term)}")
+        labels.append(f"{_left_side(law, name)}: {_plain(term)}")
         axes.annotate(text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
+    if not rows:
+        axes.text(0.5, 0.5, "no terms", transform=axes.transAxes, ha="center", va="center", color="0.4")
     axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     for at in (0, 1):
         axes.axvline(at, color="0.6", linewidth=0.7, linestyle="-" if at == 0 else ":")
     axes.set_xlabel("relative to the estimate" + (f"; {left_out} more terms" if left_out else ""))
-    axes.set_title("95 % intervals" + (" (x: runner-up)" if rival else ""))
+    axes.set_title("95 % intervals" + (" (×: runner-up)" if rival else ""))
+
+
+def _left_side(law: Discovery, name: str) -> str:
+    """What an equation gives: the rate of an unknown, or of a map its next value."""
+    if law.kind == "map":
+        return f"next ${mathtext(name)}$"
+    if law.kind == "field":
+        return f"${mathtext(name)}_{{{mathtext(law.coordinates[-1])}}}$"
+    return rf"$\dot{{{mathtext(name)}}}$"
 
 
 def _plain(term: str) -> str:

@@ -63,6 +63,8 @@ _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 
 # A map is drawn in one colour direction when this share of its range lies on one side of zero.
 _ONE_SIDED = 0.02
 MOST_TERMS = 5
+# Free part of the axis after the last iteration.
+AFTER = 0.04
 # Below this an error is rounding; a logarithmic axis down to 1e-300 would show nothing else.
 _FLOOR = 1e-17
 
@@ -205,10 +207,15 @@ def losses(axes: Axes, history: Mapping[str, np.ndarray]) -> None:
     # Many terms (a condition per side) make an unreadable legend: the largest at the end keep their names.
     ranked = sorted(terms, key=lambda name: -float(np.nan_to_num(terms[name][-1])))[:MOST_TERMS]
     for index, name in enumerate(ranked):
-        axes.semilogy(iterations, _positive(terms[name]), color=color_of(index), linewidth=1.0, label=_plain(name))
+        style = {"color": color_of(index), "linewidth": 1.0, "marker": "o", "markersize": 3.0}
+        end = [len(iterations) - 1]
+        axes.semilogy(iterations, _positive(terms[name]), markevery=end, label=_plain(name), **style)
+    # A correction lowers the loss at one iteration: where the last does, the fall would lie on the frame.
     axes.set_xlabel("iteration")
     axes.set_title("loss")
-    axes.margins(x=0)
+    first, last = float(np.min(iterations)), float(np.max(iterations))
+    axes.set_xlim(first, last + AFTER * ((last - first) or 1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.legend(loc="upper right", fontsize=8, labelspacing=0.3)
     headroom(axes, 0.07 * (len(ranked) + (len(terms) != 1)))
 

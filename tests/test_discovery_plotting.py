@@ -58,3 +58,27 @@ def test_a_law_that_leaves_the_record_does_not_flatten_the_curves():
     )  # fmt: skip
     low, high = plot(wild).axes[0].get_ylim()
     assert 0.5 < low < 0.95 < 1.05 < high < 1.5
+
+
+def test_pure_noise_is_drawn_with_its_samples_and_not_by_the_rounding_of_a_state_at_rest():
+    rng, t = np.random.default_rng(0), np.linspace(0, 10, 200)
+    states = np.stack([1e-9 * rng.standard_normal(200), 2 + 1e-9 * rng.standard_normal(200)], 1)
+    data = states + rng.standard_normal((200, 2))
+    data[3, 0] = np.nan
+    rest = Discovery(
+        ("x", "y"), ("x' = 0", "y' = 0"), {"x": {}, "y": {}}, times=(t,), states=(states,), data=(data,),
+        alternatives=(Alternative(("x' = 0", "y' = -0.02"), 0.1, {"x": {}, "y": {"1": -0.02}}),),
+    )  # fmt: skip
+    figure = plot(rest)
+    for i in range(2):
+        low, high = figure.axes[i].get_ylim()
+        shown = np.mean((data[:, i] > low) & (data[:, i] < high))
+        assert shown > 0.95
+    coefficients = figure.axes[-1]
+    assert [tick.get_text() for tick in coefficients.get_yticklabels()] == [r"$\dot{y}$: 1"]
+    assert coefficients.texts[0].get_text() == "−0.02, runner-up only"
+
+
+def test_a_law_without_any_term_says_so():
+    rest = Discovery(("x",), ("x' = 0",), {"x": {}}, times=(np.arange(9.0),), states=(np.zeros((9, 1)),))
+    assert [text.get_text() for text in plot(rest).axes[-1].texts] == ["no terms"]

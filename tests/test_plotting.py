@@ -17,6 +17,7 @@ from sciml import Problem, Solution, Status
 from sciml.comparison import Comparison, Step
 from sciml.errors import ArgumentError
 from sciml.notation import Partial
+from sciml.panels import Picture, losses
 from sciml.plotting import plot, plot_comparison
 from sciml.solution import Evaluator
 from sciml.typography import pretty, short
@@ -250,3 +251,15 @@ def test_equations_are_shown_as_a_person_writes_them(text: str, shown: str):
 )
 def test_errors_in_sentences_are_short(value: float, shown: str):
     assert short(value) == shown
+
+
+def test_the_last_loss_lies_inside_the_panel_also_where_a_correction_made_it_at_one_iteration():
+    axes = Picture().add_subplot()
+    loss = np.array([1.0, 1e-3, 1e-6, 1e-20])
+    losses(axes, {"iteration": np.array([0.0, 10.0, 20.0, 20.0]), "loss": loss, "loss: u_t = u_xx": loss})
+    low, high = axes.get_xlim()
+    assert low == 0
+    assert high > 20.5
+    (curve,) = axes.lines
+    assert (curve.get_marker(), curve.get_markevery()) == ("o", [3])
+    assert axes.get_ylim()[0] < 1e-20
