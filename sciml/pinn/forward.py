@@ -6,6 +6,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,7 @@ from sciml.pinn.random_features import RandomFeatures
 from sciml.pinn.streamfunction import Stream, stream_function
 from sciml.problem import Problem
 from sciml.solution import Solution, Status
+from sciml.threads import fitting_threads
 from sciml.training import Optimizer, make_optimizer
 from sciml.wellposedness import explained
 
@@ -91,6 +93,10 @@ def solve(
         returns the present state's unknowns [N, unknowns], for watching the true error fall; NaN at times that no
         window has come to yet. It holds until the call returns.
 
+    It uses as many threads as torch does (`torch.set_num_threads`), one in one coordinate. Where other processes share
+    the cores, one is often faster: `with sciml.threads.fitting_threads():` measures that for what runs inside, as the
+    commands do, and leaves torch's number as it was.
+
     Returns
     -------
     Solution : success if the estimate meets the tolerance; otherwise the best state with a status that says why not:
@@ -120,9 +126,30 @@ def solve(
     problem.check_forward()
     dtype = dtype_of(dtype)
     device = device_of(device)
-    options = {"harmonics": 1, "exact": bool(exact_conditions)}
     if not (network is None or isinstance(network, (str, nn.Module))):
         raise ArgumentError(f"network must be 'WIDTHxDEPTH', a torch.nn.Module or None, got {network!r}")
+    limits = Limits(tol, budget, iterations, start)
+    recorder = Recorder(limits, progress)
+    # Operations on a few hundred numbers are faster on one thread.
+    with fitting_threads(small=True) if problem.domain.dimension == 1 else nullcontext():
+        return explained(
+            _solved(problem, limits, seed, device, dtype, optimizer, network, bool(exact_conditions), recorder)
+        )
+
+
+def _solved(
+    problem: Problem,
+    limits: Limits,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    optimizer: str | Optimizer,
+    network: str | nn.Module | None,
+    exact_conditions: bool,
+    recorder: Recorder,
+) -> Solution:
+    """Solve as well as the limits allow."""
+    options = {"harmonics": 1, "exact": exact_conditions}
     plan = plan_for(problem, network)
     options["harmonics"] = plan.harmonics
     # A network of the user's own gives the unknowns themselves.
@@ -131,8 +158,6 @@ def solve(
     if ansatz.waves is not None:
         plan = plan_for(problem, network, waves=True)
     generator = torch.Generator().manual_seed(seed)
-    limits = Limits(tol, budget, iterations, start)
-    recorder = Recorder(limits, progress)
     about = {
         "seed": seed,
         "device": str(device),
@@ -141,8 +166,8 @@ def solve(
         "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
     }
     direct: Solution | None = None
-    judge = Judge(problem, tol)
-    if optimizer == "least-squares" or (optimizer == "auto" and network is None and iterations is None):
+    judge = Judge(problem, limits.tol)
+    if optimizer == "least-squares" or (optimizer == "auto" and network is None and limits.iterations is None):
         features = RandomFeatures(ansatz, generator, dtype, device, recorder, limits, judge)
         met = features.run()
         direct = _direct(problem, features, met, options, about, stream)
@@ -151,7 +176,7 @@ def solve(
                 "random features do not come near a solution of this equation; train a network, optimizer='auto'"
             )
         if direct is not None and (met or judge.hopeless or optimizer == "least-squares"):
-            return explained(direct)
+            return direct
     net = _network(network, plan, ansatz, generator, dtype, device)
     march = March(ansatz, net, plan, _optimizer(optimizer, net), generator, recorder, limits, judge)
     status, message = march.run()
@@ -161,7 +186,7 @@ def solve(
             "root of something negative in the equations"
         )
     if direct is not None and direct.estimate is not None and not (march.chain.estimate or math.inf) < direct.estimate:
-        return explained(replace(direct, wall_time=limits.seconds()))
+        return replace(direct, wall_time=limits.seconds())
     corrections = [correction.columns for correction in march.chain.corrections if correction is not None]
     details = {
         "iterations": march.steps,
@@ -173,7 +198,7 @@ def solve(
         "network": plan.text if network is None or isinstance(network, str) else type(net).__name__,
         **about,
     }
-    found = Solution(
+    return Solution(
         problem,
         evaluator_of(march.chain.pieces, options, stream, generator),
         method=_method(details),
@@ -184,7 +209,6 @@ def solve(
         history=recorder.history,
         details=details,
     )
-    return explained(found)
 
 
 def _direct(
