@@ -8,8 +8,9 @@ both as something else, a solution at rest and a lack of time.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, final
 
@@ -25,7 +26,7 @@ from sciml.notation import Partial
 if TYPE_CHECKING:
     from sciml.problem import Problem
 
-__all__ = ["blow_up", "other_solution"]
+__all__ = ["blow_up", "other_solution", "steep_components"]
 
 Array = NDArray[Any]
 
@@ -33,6 +34,8 @@ Array = NDArray[Any]
 # with them end as far from each other as no finite slope makes them; a factor of a thousand nearer, hardly less far.
 BESIDE, NEARER = 1e-10, 1e-13
 APART, LEFT = 1e5, 0.2
+# Differences whose quotients tell an infinite slope: from one to the next they grow by this factor at least.
+DIFFERENCES, GROWING = (1e-6, 1e-9, 1e-12), 3.0
 # A solution this many times as large as the initial state is on its way to infinity if its logarithm goes faster and
 # faster: the time for a power of ten is at most this fraction of that for one four powers before.
 LARGE, LARGEST = 1e8, 1e10
@@ -96,6 +99,30 @@ def other_solution(problem: Problem) -> str:
     return ""
 
 
+def steep_components(rates: Callable[[float, Array], Array], t: float, state: Array) -> list[int]:
+    """Return the components by which a slope of the rates f(t, y) is infinite at a state that rests in them.
+
+    A finite slope is the same for all small differences, that of a root grows the smaller they are.
+    """
+    with np.errstate(all="ignore"):
+        try:
+            rest = np.asarray(rates(t, state))
+        except (ArithmeticError, np.linalg.LinAlgError):
+            return []
+        found = []
+        for column in map(int, np.flatnonzero(rest == 0)):
+            for sign in (1.0, -1.0):
+                try:
+                    steps = [rates(t, _moved(state, column, sign * d)) - rest for d in DIFFERENCES]
+                except (ArithmeticError, np.linalg.LinAlgError):
+                    continue  # on this side there is no right-hand side
+                slopes = [float(np.max(np.abs(step))) / d for step, d in zip(steps, DIFFERENCES, strict=True)]
+                if all(GROWING * one < two < np.inf for one, two in itertools.pairwise(slopes)):
+                    found.append(column)
+                    break
+    return found
+
+
 def _moved(state: Array, column: int, distance: float) -> Array:
     result = state.copy()
     result[column] += distance
@@ -107,7 +134,7 @@ def _system(problem: Problem) -> _System | None:
         return None
     try:
         return _System(problem)
-    except (ScimlError, ArithmeticError, KeyError, TypeError, ValueError):
+    except (ScimlError, ArithmeticError, KeyError, RuntimeError, TypeError, ValueError):
         return None
 
 
@@ -147,37 +174,30 @@ class _System:
             values[solved[0]] = float(sympy.N(problem.substituted(solved[1]).subs(symbol, self.place), 17))
         self.initial = np.array([values[component] for component in self.components])
 
-    def _parts(self, t: float, y: Array) -> tuple[Array, Array, list[tuple[int, Partial, float]]]:
-        """The matrix of the highest derivatives, what stands beside them, and all slopes (row, partial, value)."""
+    def _parts(self, t: float, y: Array) -> tuple[Array, Array]:
+        """The matrix of the highest derivatives, and what stands beside them."""
         state = dict(zip(self.components, y, strict=True))
-        matrix, rest, slopes = np.zeros((len(self.tops),) * 2), np.zeros(len(self.tops)), []
+        matrix, rest = np.zeros((len(self.tops),) * 2), np.zeros(len(self.tops))
         for row, formula in enumerate(self.formulas):
             fields = [np.array(state.get(partial, 0.0)) for partial in formula.partials]
             rest[row] = float(formula.value([np.array(t)], fields))
             for partial, slope in zip(formula.partials, formula.slopes([np.array(t)], fields), strict=True):
                 if partial in self.tops:
                     matrix[row, self.tops.index(partial)] = float(slope)
-                slopes.append((row, partial, float(slope)))
-        return matrix, rest, slopes
+        return matrix, rest
 
     def rates(self, t: float, y: Array) -> Array:
         """Return f(t, y), with the direction of integration; ArithmeticError where it is not finite."""
-        matrix, rest, _ = self._parts(self.sign * t, y)
+        matrix, rest = self._parts(self.sign * t, y)
         if not (np.all(np.isfinite(matrix)) and np.all(np.isfinite(rest))):
             raise ArithmeticError
         top = np.linalg.solve(matrix, -rest)
         found = dict(zip(self.tops, top, strict=True)) | dict(zip(self.components, y, strict=True))
         return self.sign * np.array([found[Partial(c.unknown, (c.orders[0] + 1,))] for c in self.components])
 
-    def steep(self) -> Sequence[int]:
-        """Return the components by which a slope is not finite at the initial state, which rests in them there."""
-        try:
-            rate = self.rates(self.span[0], self.initial)
-        except (ArithmeticError, np.linalg.LinAlgError):
-            return []
-        _, _, slopes = self._parts(self.place, self.initial)
-        columns = {self.components.index(p) for _, p, s in slopes if p in self.components and not np.isfinite(s)}
-        return [c for c in sorted(columns) if rate[c] == 0]
+    def steep(self) -> list[int]:
+        """Return the components by which a slope is infinite at the initial state, which rests in them there."""
+        return steep_components(self.rates, self.span[0], self.initial)
 
     def integrate(self, start: Array) -> tuple[Array, Array]:
         """Return times [steps + 1] and states [steps + 1, n], all finite, as far as it goes."""

@@ -52,7 +52,7 @@ def short_waves(problem: Problem) -> str:
         with np.errstate(all="ignore"):
             symbol = _Symbol(problem)
             found = [symbol.growth(number) for number in numbers]
-    except (ScimlError, ArithmeticError, TypeError, ValueError, np.linalg.LinAlgError):
+    except (ScimlError, ArithmeticError, RuntimeError, TypeError, ValueError, np.linalg.LinAlgError):
         return ""
     (slow, _), (middle, _), (fast, largest) = found
     grows = slow > 0 and middle > FASTER * slow and fast > FASTER * middle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import sciml
 from sciml import Problem, classical, pinn
@@ -85,10 +86,19 @@ def test_other_solutions_from_the_same_initial_state_are_found(equation, conditi
         ("x' = -sqrt(x)", ["x(0) = 1"]),
         ("x'' = sqrt(abs(x))", ["x(0) = 0", "x'(0) = 1"]),
         ("x' = 1e6*x", ["x(0) = 0"]),
+        ("x' = x*log(x**2 + 1e-300)", ["x(0) = 0"]),
     ],
 )
 def test_an_initial_state_that_one_solution_leaves_has_no_other(equation, conditions):
     assert other_solution(Problem(equation, conditions, {"t": (0, 1)})) == ""
+
+
+def test_a_right_hand_side_without_a_formula_is_asked_for_its_slope_too():
+    root = {"f(y)": lambda y: 2 * torch.sqrt(torch.abs(y))}
+    steep = Problem("y' = f(y)", ["y(0) = 0"], {"t": (0, 1)}, functions=root)
+    assert classical.solve(steep).status is Status.ILL_POSED
+    smooth = Problem("y' = f(y)", ["y(0) = 0"], {"t": (0, 1)}, functions={"f(y)": lambda y: 10 * torch.sin(y)})
+    assert classical.solve(smooth).success
 
 
 def test_a_network_says_that_there_are_other_solutions():

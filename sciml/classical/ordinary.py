@@ -19,7 +19,7 @@ from sciml.classical.rounding import rounding_error
 from sciml.classical.trajectory import PiecewisePolynomial
 from sciml.errors import ProblemError
 from sciml.formulas import Formula
-from sciml.initial_values import blow_up, other_solution
+from sciml.initial_values import blow_up, other_solution, steep_components
 from sciml.notation import to_numpy
 from sciml.solution import Solution, Status
 
@@ -83,9 +83,8 @@ class _OrdinaryLadder(Ladder):
         self.system = OrdinarySystem(problem, self.form)
         self.initial = _numbers(problem, initial_values(problem, self.form, place))
         self.span = (-upper, -lower) if self.backward else (lower, upper)
-        slopes = self._jacobian(self.span[0], self.initial).matrix
-        self.steep = not np.all(np.isfinite(slopes))
-        self.stiff = method == "implicit" or (method == "auto" and self._stiff_at_start(slopes))
+        self.steep = bool(steep_components(self._rate, self.span[0], self.initial))
+        self.stiff = method == "implicit" or (method == "auto" and self._stiff_at_start())
         self.steps = 10**9 if method == "explicit" else EXPLICIT_STEPS
         self.tolerance: float | None = None
         self.trajectory: PiecewisePolynomial | None = None
@@ -161,9 +160,10 @@ class _OrdinaryLadder(Ladder):
         sign = -1.0 if self.backward else 1.0
         return DenseLinearisation(sign * self.system.jacobian(sign * time, state).matrix)
 
-    def _stiff_at_start(self, matrix: Array) -> bool:
+    def _stiff_at_start(self) -> bool:
         """Whether stability alone would ask for more explicit steps than are made."""
-        if self.steep:
+        matrix = self._jacobian(self.span[0], self.initial).matrix
+        if not np.all(np.isfinite(matrix)):
             return False
         radius = float(np.max(np.abs(np.linalg.eigvals(matrix))))
         return radius * (self.span[1] - self.span[0]) / 6 > EXPLICIT_STEPS

@@ -165,7 +165,12 @@ def _look(piece: Piece, count: int) -> Look | None:
     # In coordinates in which the norm of the coefficients is that of e.
     triangle = torch.linalg.qr(values / length, mode="r")[1]
     operator = torch.linalg.solve_triangular(triangle, matrix / length, upper=True, left=False)
-    left, sigma, right = torch.linalg.svd(operator, full_matrices=False)
+    if not bool(torch.isfinite(operator).all()):
+        return None
+    try:
+        left, sigma, right = torch.linalg.svd(operator, full_matrices=False)
+    except torch.linalg.LinAlgError:  # it did not converge
+        return None
     free = torch.linalg.solve_triangular(triangle, right[-1][:, None], upper=True)[:, 0] / length
     largest = torch.cat([i.largest(free) for i in images])
     vanishes = float((matrix @ free).norm()) <= VANISHING * float(largest.norm())
