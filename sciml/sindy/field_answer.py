@@ -177,6 +177,8 @@ def _alternatives(
     found = []
     for f, (name, fit, share) in enumerate(zip(request.words.unknowns, fits, shares, strict=True)):
         for candidate in fit.search.pool[1:]:
+            if not np.isfinite(candidate.criterion):
+                continue
             own = {**coefficients, name: _coefficients(request, fit, candidate, f)}
             weight = whole * share[candidate.support] / share[fit.search.best.support]
             found.append(Alternative(_equations(request, own), weight, own))
@@ -218,7 +220,8 @@ def _diagnostics(
                 f"{name}: another model explains the data as well or better, and only the noise of its products speaks "
                 "against it; see alternatives"
             )
-        if share[best.support] < LEAST_WEIGHT:
+        ahead = min((candidate.criterion for candidate in fit.search.pool[1:]), default=np.inf) - best.criterion
+        if share[best.support] < LEAST_WEIGHT or ahead < TIE:
             reasons.append(
                 f"{name}: others are nearly as likely (weight of these {share[best.support]:.2f}); see alternatives"
             )

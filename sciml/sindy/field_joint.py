@@ -13,7 +13,7 @@ import numpy as np
 from scipy import linalg
 
 from sciml.sindy.field_covariance import ModeCovariance
-from sciml.sindy.field_selection import Candidate, Factor, excess
+from sciml.sindy.field_selection import DROWNED, Candidate, Factor, excess
 
 __all__ = ["JointSelection"]
 
@@ -87,6 +87,10 @@ class JointSelection:
         linear = np.diag(self._whitener(full, linear=True))
         volume = 2.0 * float(np.log(np.diag(L) / linear).sum())
         value = excess(merit, self.n) + volume + float(self.penalties[chosen].sum())
+        still = self.covariance.stack(self.system.b - self.system.A @ self.fixed)
+        drowned = float(np.sum(linalg.solve_triangular(L, still, lower=True, check_finite=False) ** 2))
+        if len(chosen) and drowned < DROWNED * self.n:
+            value = np.inf
         scale = np.linalg.norm(X, axis=0)
         scale[scale == 0.0] = 1.0
         covariance = np.linalg.pinv((X / scale).T @ (X / scale)) / np.outer(scale, scale)

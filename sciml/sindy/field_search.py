@@ -38,8 +38,11 @@ JOINT_ROUNDS = 4
 DOUBTFUL = 4.0
 # Where the misfit of the fast search is this many times what noise explains, a finer judgement changes nothing.
 HOPELESS = 4.0
-# Neighbours of the winner with a criterion this close are solved for; others count as the linear problem has them.
-CLOSE = 10.0
+# Neighbours of the winner with a criterion this close are solved for, the second number for those with a term less;
+# others count as the linear problem has them.
+CLOSE, CLOSE_REMOVALS = 10.0, 100.0
+# So many candidates of the fast search as close to its winner are judged with it.
+MOST_CLOSE = 4
 
 
 @final
@@ -54,7 +57,8 @@ class Search:
     neighbours : criterion and support of all models that are one move away from the winner, of the linear problem.
     n : numbers that are explained.
     modes : how many modes were used.
-    doubt : how far above one the mean square of all modes' residuals is, in standard deviations.
+    doubt : how far above one the mean square of all modes' residuals is, in standard deviations, where the choice was
+        made with a part of them; else zero.
     """
 
     best: Candidate
@@ -104,16 +108,18 @@ def search(
     proposals = tuple(proposals)
     found = _propose(selection, allowed, proposals)
     if found[0].misfit > HOPELESS * misfit_limit(selection.n):
-        doubt = _doubt(found[0], selection.n)
-        return Search(found[0], tuple(found[:VERIFIED]), (), selection.n, len(system.modes.index), doubt)
+        return Search(found[0], tuple(found[:VERIFIED]), (), selection.n, len(system.modes.index), 0.0)
     part = _thinned(system, MOST_JOINT, np.random.default_rng(seed))
     joint = JointSelection(ModeCovariance(part, moments), penalties, allowed, fixed)
     solved: dict[tuple[int, ...], Candidate] = {}
+    rivals = [candidate.support for candidate in found[1:] if candidate.criterion < found[0].criterion + CLOSE]
+    judged = {*proposals, *rivals[:MOST_CLOSE]}
     for candidate in found:
-        if candidate.support in proposals:
+        if candidate.support in judged:
             solved[candidate.support] = joint.solve(candidate.support, candidate.w)
     starts = [next((candidate for candidate in found if candidate.support not in solved), found[0])]
-    if _doubt(found[0], selection.n) > DOUBTFUL:
+    thinned = len(part.modes.index) < len(system.modes.index)
+    if thinned and _doubt(found[0], selection.n) > DOUBTFUL:
         # Short laws that all modes together contradict can have the better criterion: the best of the others, too.
         starts += [candidate for candidate in found if _doubt(candidate, selection.n) <= DOUBTFUL][:1]
     for current in starts:
@@ -132,14 +138,19 @@ def search(
         neighbours = tuple(
             (value - base + best.criterion, support) for value, support in factor.moves(list(best.support), allowed)
         )
-        for value, support in neighbours[:VERIFIED]:
-            if (value < best.criterion + CLOSE or len(solved) < 2) and support not in solved:
+        close = [s for value, s in neighbours[:VERIFIED] if value < best.criterion + CLOSE or len(solved) < 2]
+        # A term with much noise covers its own absence in the linear problem, which keeps the noise.
+        shorter = [
+            s for value, s in neighbours if len(s) < len(best.support) and value < best.criterion + CLOSE_REMOVALS
+        ]
+        for support in dict.fromkeys([*close, *shorter]):
+            if support not in solved:
                 solved[support] = joint.solve(support, factor.solve(support))
         if min(solved.values(), key=lambda c: c.criterion) is best:
             break
     pool = sorted(solved.values(), key=lambda c: c.criterion)
     # The joint covariance of few modes judges, but all modes, taken as independent, must agree with what it chose.
-    doubts = {c.support: _doubt(selection.solve(c.support, c.w), selection.n) for c in pool}
+    doubts = {c.support: _doubt(selection.solve(c.support, c.w), selection.n) if thinned else 0.0 for c in pool}
     if doubts[pool[0].support] > DOUBTFUL:
         pool.sort(key=lambda c: doubts[c.support] > DOUBTFUL)
     if 2 * len(part.modes.index) <= len(system.modes.index):
