@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+from scipy.optimize import curve_fit
+from scipy.special import lambertw
 
 from sciml import sindy
 from sciml.sindy.libraries import PolynomialLibrary
@@ -71,3 +73,25 @@ def test_a_law_with_cubes_stays_a_polynomial() -> None:
     law = sindy.discover(t, _noisy(x, 0.02), names="x,y")
     assert {name: set(terms) for name, terms in law.coefficients.items()} == {"x": {"y"}, "y": {"x", "y", "x**2*y"}}
     assert law.trusted
+
+
+def test_errors_count_that_the_inner_constant_is_not_known() -> None:
+    # Michaelis and Menten's law has a solution in closed form, so least squares for rate, half-saturation and start is
+    # the same problem: as strict as a law that holds exactly.
+    t = np.linspace(0, 5, 200)
+
+    def solution(t: np.ndarray, rate: float, half: float, start: float) -> np.ndarray:
+        return half * np.real(lambertw(start / half * np.exp((start - rate * t) / half)))
+
+    x = solution(t, 2.0, 0.5, 3.0)
+    y = x + 0.02 * np.random.default_rng(1).normal(size=x.shape)
+    law = sindy.discover(t, y[:, None], names="x")
+    ((term, rate),) = law.coefficients["x"].items()
+    numbers, covariance = curve_fit(solution, t, y, p0=[2.0, 0.5, 3.0])
+    errors = np.sqrt(np.diag(covariance))
+    assert -rate == pytest.approx(numbers[0], abs=0.2 * errors[0])
+    assert law.standard_errors["x"][term] == pytest.approx(errors[0], rel=0.15)
+    ((below, relative),) = law.diagnostics["inner_constants"].items()
+    assert term == f"x/({below})"
+    assert float(below.split(" + ")[0]) == pytest.approx(numbers[1], abs=0.2 * errors[1])
+    assert relative * numbers[1] == pytest.approx(errors[1], rel=0.15)

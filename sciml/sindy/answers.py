@@ -11,6 +11,7 @@ import numpy as np
 
 from sciml.sindy.discovery import Alternative, Discovery
 from sciml.sindy.exports import equation_text, left_side, quantile
+from sciml.sindy.inner_errors import joint_covariance
 from sciml.sindy.pooling import Model, Pool
 from sciml.sindy.trust import diagnose
 
@@ -45,7 +46,8 @@ def answer(request: Request, samples: Samples, pool: Pool, library: Library, sec
     freedom = max(pool.system.effective - len(estimate.support), 1)
     # Where the model fits worse than its noise says, the errors grow with it.
     inflation = max(1.0, estimate.rss / freedom)
-    spread = np.sqrt(np.maximum(np.diag(estimate.covariance), 0.0) * inflation)
+    covariance, inner = joint_covariance(pool, names)
+    spread = np.sqrt(np.maximum(np.diag(covariance), 0.0) * inflation)
     for k, error in zip(estimate.support, spread, strict=True):
         errors[names[k % d]][pool.system.basis.texts[k // d]] = float(error * units[k // d, k % d])
     half = quantile(float(freedom))
@@ -85,7 +87,9 @@ def answer(request: Request, samples: Samples, pool: Pool, library: Library, sec
         kind=kind,
         control=record.control_names,
     )
-    return replace(law, diagnostics=diagnose(request, samples, pool, library, weights, law))
+    diagnostics = diagnose(request, samples, pool, library, weights, law)
+    diagnostics["inner_constants"] = {below: error * math.sqrt(inflation) for below, error in inner.items()}
+    return replace(law, diagnostics=diagnostics)
 
 
 def _units(samples: Samples, pool: Pool, d: int) -> np.ndarray:

@@ -60,7 +60,9 @@ class Discovery:
     noise : {unknown: standard deviation of the noise}, in the data's units.
     states : denoised data, one array [N, d] for each trajectory (fields: [len(x), len(t)] for each unknown).
     times : the sampling times, one array for each trajectory (fields: the coordinates' grids).
-    diagnostics : "trusted" (bool), "reason" (text, empty if trusted), "misfit" (relative model error), and more.
+    diagnostics : "trusted" (bool), "reason" (text, empty if trusted), "misfit" (relative model error),
+        "inner_constants" (relative standard error of b by denominator "b + x", which coefficients count, too), and
+        more.
     method, wall_time (seconds), seed, history : as of a Solution.
     kind : "flow" (x' = f), "map" (next x = f) or "field" (u_t = f).
     coordinates : ("t",), or those of the field in the order of its arrays.

@@ -56,11 +56,19 @@ class Saturation:
     power: int
     half: float
 
+    @property
+    def below(self) -> str:
+        """The denominator: b + x**k."""
+        return f"{self.half:.12g} + {self._top}"
+
+    @property
+    def _top(self) -> str:
+        return self.variable if self.power == 1 else f"{self.variable}**{self.power}"
+
     def texts(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return the terms in the notation."""
-        top = self.variable if self.power == 1 else f"{self.variable}**{self.power}"
         return tuple(
-            f"{top}{other}/({self.half:.12g} + {top})"
+            f"{self._top}{other}/({self.below})"
             for other in ("", *(f"*{name}" for name in names if name != self.variable))
         )
 
