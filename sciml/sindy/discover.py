@@ -55,7 +55,7 @@ def discover(
     names : of the unknowns ("x,y" or a sequence); by default x, y, z, or x1, x2, ... from four on
     library : a `Library`, several in a list (the evidence decides between them), a mapping from unknowns to libraries,
         texts in the notation, or a pysindy library; by default polynomials, and where these do not explain the data,
-        polynomials with sines, fractions or exponentials
+        polynomials with sines, fractions, exponentials or saturations x*y/(b + x), whose b is estimated, too
     degree : of the polynomial library; by default chosen by evidence, up to what the data allow
     control : inputs [N, c] that act on the system, or a list of them; complete and without noise
     control_names : by default u, or u1, u2, ...
