@@ -196,7 +196,8 @@ def _left_side(law: Discovery, name: str) -> str:
         return f"next ${mathtext(name)}$"
     if law.kind == "field":
         return f"${mathtext(name)}_{{{mathtext(law.coordinates[-1])}}}$"
-    return rf"$\dot{{{mathtext(name)}}}$"
+    # A dot belongs over a letter, not over the middle of a word.
+    return rf"$\dot{{{mathtext(name)}}}$" if len(name.rstrip("0123456789")) == 1 else rf"${mathtext(name)}'$"
 
 
 def _plain(term: str) -> str:

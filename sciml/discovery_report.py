@@ -56,6 +56,9 @@ def describe_law(law: Discovery) -> str:
             shown = f"{value: .6g}" + (f" {sign} {error:.2g}" if error else "")
             probability = "" if sure is None else f"   {min(sure, 1.0):.2f}"
             lines.append(f"    {name:<{first}}  {term:<{width}}  {shown:<24}{probability}".rstrip())
+    for below, relative in law.diagnostics.get("inner_constants", {}).items():
+        half = float(below.split(" + ")[0])
+        lines.append(f"estimated with them: {half:.6g} {sign} {half * relative:.2g} in {below}")
     if law.noise:
         lines.append(f"noise: {', '.join(f'{name} {short(float(value))}' for name, value in law.noise.items())}")
     if law.alternatives:

@@ -9,6 +9,7 @@ from scipy.optimize import curve_fit
 from scipy.special import lambertw
 
 from sciml import sindy
+from sciml.discovery_report import describe_law
 from sciml.sindy.libraries import PolynomialLibrary
 from sciml.sindy.saturation import Saturation, library_with
 
@@ -95,3 +96,4 @@ def test_errors_count_that_the_inner_constant_is_not_known() -> None:
     assert term == f"x/({below})"
     assert float(below.split(" + ")[0]) == pytest.approx(numbers[1], abs=0.2 * errors[1])
     assert relative * numbers[1] == pytest.approx(errors[1], rel=0.15)
+    assert f"estimated with them: {below.split(' + ')[0]}" in describe_law(law)
