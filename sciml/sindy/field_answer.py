@@ -20,7 +20,7 @@ METHOD = "weak form with errors in variables"
 QUANTILE = 1.959963984540054
 LEAST_WEIGHT = 0.5
 MOST_ALTERNATIVES = 10
-# A rival this little behind speaks against the winner, where the charge for the noise of products is left out.
+# A rival this little behind speaks against the winner, also with the charge for the noise of products or without it.
 TIE = 1.0
 # More terms than these in one equation are a fit, not a law.
 MOST_TERMS = 12
@@ -157,13 +157,16 @@ def _shares(found: Search) -> dict[tuple[int, ...], float]:
     return {support: weight / total for support, weight in weights.items()}
 
 
-def _rival(found: Search) -> float:
-    """Return the least criterion of the winner's rivals without the charge for the noise of products.
+def _disputed(found: Search) -> bool:
+    """Whether a rival wins, or nearly, with the whole charge for the noise of products, or with none.
 
-    The charge keeps models out that explain a residual by making it noisy. It is a likelihood's to first order in the
-    second order of the noise, and where it alone decides, the winner was wrong as often as right.
+    The charge keeps models out that explain a residual by making it noisy, and where it alone decided the winner was
+    wrong as often as right.
     """
-    return min((candidate.plain for candidate in found.pool[1:]), default=np.inf)
+    rivals = found.pool[1:]
+    plain = min((candidate.plain for candidate in rivals), default=np.inf)
+    full = min((candidate.full for candidate in rivals), default=np.inf)
+    return plain < found.best.plain + TIE or full < found.best.full + TIE
 
 
 def _alternatives(
@@ -215,10 +218,10 @@ def _diagnostics(
             reasons.append(f"{name}: {len(best.support)} terms are a fit, not a law")
         if not best.support and not request.fixed[f].any():
             reasons.append(f"{name}: no term stands out of the noise")
-        if _rival(fit.search) < best.plain + TIE:
+        if _disputed(fit.search):
             reasons.append(
-                f"{name}: another model explains the data as well or better, and only the noise of its products speaks "
-                "against it; see alternatives"
+                f"{name}: another model explains the data as well or better, and what decides is the noise of "
+                "products, which is not well known; see alternatives"
             )
         ahead = min((candidate.criterion for candidate in fit.search.pool[1:]), default=np.inf) - best.criterion
         if share[best.support] < LEAST_WEIGHT or ahead < TIE:

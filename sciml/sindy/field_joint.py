@@ -18,6 +18,9 @@ from sciml.sindy.field_selection import DROWNED, Candidate, Factor, excess
 __all__ = ["JointSelection"]
 
 STEPS = 6
+# The part of the charge for the noise of products that the judge makes. Products of noise are not independent of the
+# noise, as the whole charge has it: with it laws won because they are less noisy, with none because they are noisier.
+CHARGED = 0.5
 
 
 @final
@@ -86,7 +89,7 @@ class JointSelection:
         merit, full, X, L = best
         linear = np.diag(self._whitener(full, linear=True))
         volume = 2.0 * float(np.log(np.diag(L) / linear).sum())
-        value = excess(merit, self.n) + volume + float(self.penalties[chosen].sum())
+        value = excess(merit, self.n) + CHARGED * volume + float(self.penalties[chosen].sum())
         still = self.covariance.stack(self.system.b - self.system.A @ self.fixed)
         drowned = float(np.sum(linalg.solve_triangular(L, still, lower=True, check_finite=False) ** 2))
         if len(chosen) and drowned < DROWNED * self.n:
@@ -94,4 +97,4 @@ class JointSelection:
         scale = np.linalg.norm(X, axis=0)
         scale[scale == 0.0] = 1.0
         covariance = np.linalg.pinv((X / scale).T @ (X / scale)) / np.outer(scale, scale)
-        return Candidate(tuple(chosen.tolist()), full, merit / self.n, value, covariance, volume)
+        return Candidate(tuple(chosen.tolist()), full, merit / self.n, value, covariance, volume, CHARGED)

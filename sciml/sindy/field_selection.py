@@ -43,7 +43,9 @@ class Candidate:
     misfit : RSS / n, one where noise explains the residual.
     criterion : twice the negative logarithm of likelihood times prior.
     covariance : sandwich, of the coefficients in the support.
-    volume : what the criterion charges for the noise that products of noise add to the residual's.
+    volume : a charge for the noise that products of noise add to the residual's, twice the logarithm of what it does
+        to its likelihood if that noise were independent of the rest.
+    charged : the part of it that the criterion has.
     """
 
     support: tuple[int, ...]
@@ -52,11 +54,17 @@ class Candidate:
     criterion: float
     covariance: np.ndarray
     volume: float = 0.0
+    charged: float = 1.0
 
     @property
     def plain(self) -> float:
-        """The criterion without that charge: what is left unexplained, and the description lengths."""
-        return self.criterion - self.volume
+        """The criterion without the charge: what is left unexplained, and the description lengths."""
+        return self.criterion - self.charged * self.volume
+
+    @property
+    def full(self) -> float:
+        """The criterion with the whole charge."""
+        return self.criterion + (1.0 - self.charged) * self.volume
 
 
 @final
