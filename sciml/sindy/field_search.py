@@ -113,7 +113,7 @@ def search(
     joint = JointSelection(ModeCovariance(part, moments), penalties, allowed, fixed)
     solved: dict[tuple[int, ...], Candidate] = {}
     rivals = [candidate.support for candidate in found[1:] if candidate.criterion < found[0].criterion + CLOSE]
-    judged = {*proposals, *rivals[:MOST_CLOSE]}
+    judged = {*proposals, *rivals[:MOST_CLOSE], *_shorter(found)}
     for candidate in found:
         if candidate.support in judged:
             solved[candidate.support] = joint.solve(candidate.support, candidate.w)
@@ -159,6 +159,16 @@ def search(
         pool[0] = replace(pool[0], w=final.w, covariance=final.covariance)
     doubt = doubts[pool[0].support]
     return Search(pool[0], tuple(pool), neighbours, joint.n, len(part.modes.index), doubt)
+
+
+def _shorter(found: list[Candidate]) -> Iterator[tuple[int, ...]]:
+    """Yield the best support of each number of terms below that of the first candidate, if it is not far behind."""
+    best: dict[int, Candidate] = {}
+    for candidate in found:
+        best.setdefault(len(candidate.support), candidate)
+    for size in range(len(found[0].support)):
+        if size in best and best[size].criterion < found[0].criterion + CLOSE_REMOVALS:
+            yield best[size].support
 
 
 def _doubt(candidate: Candidate, n: int) -> float:
