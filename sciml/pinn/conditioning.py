@@ -169,7 +169,7 @@ def _look(piece: Piece, count: int) -> Look | None:
         return None
     try:
         left, sigma, right = torch.linalg.svd(operator, full_matrices=False)
-    except torch.linalg.LinAlgError:  # it did not converge
+    except RuntimeError:  # of LAPACK: it did not converge
         return None
     free = torch.linalg.solve_triangular(triangle, right[-1][:, None], upper=True)[:, 0] / length
     largest = torch.cat([i.largest(free) for i in images])
