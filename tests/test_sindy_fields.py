@@ -201,11 +201,11 @@ def test_noise_and_constants_are_not_trusted() -> None:
 
 @pytest.mark.parametrize("level", [0.0, 0.3])
 def test_shocks_are_right_or_flagged(level: float) -> None:
-    x, t = np.linspace(-2, 2, 96), np.linspace(0.02, 1.5, 64)
+    x, t = np.linspace(-2, 2, 72), np.linspace(0.02, 1.5, 48)
     X, T = np.meshgrid(x, t, indexing="ij")
     # A rarefaction from x = -1 and a shock from x = 0 that do not meet before t = 2.
     u = np.where(X < -1, 0.0, np.where(X < -1 + T, (X + 1) / T, np.where(X < T / 2, 1.0, 0.0)))
-    law = sindy.discover_field({"x": x, "t": t}, {"u": _noisy(u, level)}, degree=3, order=3)
+    law = sindy.discover_field({"x": x, "t": t}, {"u": _noisy(u, level)}, degree=2, order=2)
     assert set(law.coefficients["u"]) == {"u*u_x"} or not law.trusted
 
 

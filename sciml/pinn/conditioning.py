@@ -44,6 +44,8 @@ MAGNIFYING = 1e3
 # rounding hides what is smaller.
 VANISHING, HIDDEN = 1e-9, 1e-14
 FLAT = 1e-9
+# States whose estimated error is this many times what rounding makes are as good as they can be.
+NEAR = 10.0
 ROUNDING = 2.0**-52
 UNDETERMINED = (
     "The conditions do not determine the solution: a function that is not zero solves the linearised equation with "
@@ -80,18 +82,19 @@ class Judge:
     Attributes
     ----------
     look : the latest; None where there was none, or there can be none.
+    latest : the estimated error with it.
     """
 
     problem: Problem
     tol: float
     look: Look | None = None
+    latest: float = math.inf
 
     def estimate(self, estimate: float, piece: Piece) -> float:
         """Return the estimated relative error of a state, at least what a look at it says."""
         self.look = second_look(piece)
-        if self.look is None:
-            return estimate
-        return max(estimate, self.look.error, self.look.floor)
+        self.latest = estimate if self.look is None else max(estimate, self.look.error, self.look.floor)
+        return self.latest
 
     def ask(self, piece: Piece) -> None:
         """Look whether the conditions determine the solution at all; of a poor state no more can be said."""
@@ -107,19 +110,25 @@ class Judge:
     @property
     def hopeless(self) -> bool:
         """Whether no state can be found that meets the tolerance."""
-        return self.undetermined or (self.look is not None and self.look.floor > self.tol)
+        return self.undetermined or self._limited
 
     @property
     def verdict(self) -> tuple[Status, str] | None:
         """Status and message where no state meets the tolerance, else None."""
         if self.undetermined:
             return Status.ILL_POSED, UNDETERMINED
-        if self.look is None or not self.look.floor > self.tol:
+        if self.look is None or not self._limited:
             return None
         return Status.INACCURATE, (
             f"The problem magnifies errors so much that rounding alone makes one of about {self.look.floor:.1e}, more "
             f"than tol = {self.tol:.1e}: change the conditions or shorten the interval, more accuracy is not to be had."
         )
+
+    @property
+    def _limited(self) -> bool:
+        """Whether rounding keeps a state from the tolerance that is near that limit already: others may be better."""
+        look = self.look
+        return look is not None and look.floor > self.tol and self.latest <= NEAR * look.floor
 
     @property
     def _initial(self) -> bool:
