@@ -99,9 +99,8 @@ def grid_of(
         return None
     if coordinates is None:
         notes.append(f"the axes of {', '.join(fields)} are ({', '.join(axes)}); --coordinates says otherwise")
-    if clock in axes.values() and clock is not None and "t" not in axes:
-        axes = {("t" if old == clock else new): old for new, old in axes.items()}
     labels = _field_names(list(fields), wanted, notes)
+    axes = _single_letters(axes, clock, labels, notes)
     return Grid(
         {new: lines[old] for new, old in axes.items()},
         dict(zip(labels, fields.values(), strict=True)),
@@ -122,6 +121,7 @@ def _pivoted(
     axes = _axes(coordinates, table, source)
     wanted = dict(columns or {}) or {name: name for name in names or ()}
     wanted = wanted or {name: name for name in table if name not in axes.values()}
+    axes = _single_letters(axes, None, list(wanted), notes)
     ticks, places = {}, []
     for new, old in axes.items():
         ticks[new], place = np.unique(table[old], return_inverse=True)
@@ -201,6 +201,25 @@ def _order(
         last = [old for _, old in chosen].index(clock)
         places = [*places[:last], *places[last + 1 :], last]
     return {chosen[k][0]: chosen[k][1] for k in places}, tuple(places)
+
+
+def _single_letters(
+    axes: Mapping[str, str], clock: str | None, fields: Sequence[str], notes: list[str]
+) -> dict[str, str]:
+    """Return the coordinates with t for the time and x for xx: u_xx, the first derivative by xx, reads as the second.
+
+    What the user named otherwise (x=xx) keeps its name, and so does what would get the name of something else.
+    """
+    found: dict[str, str] = {}
+    for new, old in axes.items():
+        letter = new
+        if new == old:
+            letter = "t" if old == clock else new[0] if new == new[0] * len(new) else new
+        found[new if letter in (*axes, *found, *fields) else letter] = old
+    changed = [f"{name} for {new!r}" for name, new in zip(found, axes, strict=True) if name != new]
+    if changed:
+        notes.append(f"coordinates: {', '.join(changed)}")
+    return found
 
 
 def _field_names(given: Sequence[str], wanted: Mapping[str, str], notes: list[str]) -> tuple[str, ...]:

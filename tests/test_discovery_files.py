@@ -112,7 +112,8 @@ def test_the_time_becomes_the_last_axis():
     np.savez("turned.npz", xx=x, tt=t, u=u.T)
     found = grid_of("turned.npz")
     assert found is not None
-    assert list(found.coordinates) == ["xx", "t"]
+    assert list(found.coordinates) == ["x", "t"]
+    assert "coordinates: x for 'xx', t for 'tt'" in found.assumptions
     np.testing.assert_array_equal(found.fields["u"], u)
     asked = grid_of("turned.npz", coordinates=["t=tt", "x=xx"])
     assert asked is not None

@@ -99,6 +99,11 @@ def _grids(coordinates: Any) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         )
     grids, steps = [], []
     for name, given in coordinates.items():
+        if isinstance(name, str) and len(name) > 1 and name == name[0] * len(name):
+            raise ArgumentError(
+                f"the coordinate {name!r} is several times one letter, so that u_{name} would read as a derivative of "
+                f"order {len(name)}; call it {name[0]!r}: {{{name[0]!r}: {name}, ...}}"
+            )
         try:
             grid = np.asarray(given, dtype=np.float64).squeeze()
         except (TypeError, ValueError):
