@@ -13,6 +13,7 @@ from typing import Any, final
 
 import numpy as np
 
+from sciml.data_dates import is_date
 from sciml.errors import FileFormatError, closest
 
 __all__ = ["DataFile", "TextColumn", "read_data_file"]
@@ -174,7 +175,7 @@ def _read_text(path: Path) -> DataFile:
     separator = _separator(rows[-1][1])
     fields = [(number, _split(line, separator, path.name, number)) for number, line in rows]
     first, names = fields[0][0], fields[0][1]
-    if all(_is_number(field) for field in names):
+    if all(_is_number(field) or is_date(field) for field in names):
         above = [line.strip()[1:] for line in lines[: first - 1] if _is_comment(line)]
         names = _names_in_comment(above, len(names), separator)
     else:
@@ -207,7 +208,7 @@ def _separator(line: str) -> str | None:
     """Return what separates the columns of a line of numbers; None for blanks."""
     if ";" in line:
         return ";"
-    if "\t" in line and not any(re.search(r"\S\s+\S", field) for field in line.split("\t")):
+    if "\t" in line and not any(re.search(r"\S\s+\S", field) and not is_date(field) for field in line.split("\t")):
         return "\t"
     return "," if "," in line else None
 

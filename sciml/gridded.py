@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -13,7 +13,7 @@ import numpy as np
 from sciml.data_arrays import numbers_of
 from sciml.data_files import DataFile, read_data_file
 from sciml.errors import ArgumentError, closest
-from sciml.tabular import TIMES, columns_of
+from sciml.tabular import TIMES, columns_of, holds_dates, times_of
 
 __all__ = ["Grid", "grid_of"]
 
@@ -117,7 +117,12 @@ def _pivoted(
 ) -> Grid:
     """Return the grid whose points are the rows of a table."""
     notes: list[str] = []
-    table = columns_of(file, source, notes, keep=set())
+    named = dict(file.named)
+    for name in (text.partition("=")[2] or text for text in coordinates):
+        if name in named and holds_dates(named[name]):
+            named[name], sentence = times_of(named[name], name, source)
+            notes.append(sentence)
+    table = columns_of(replace(file, named=named), source, notes, keep=set())
     axes = _axes(coordinates, table, source)
     wanted = dict(columns or {}) or {name: name for name in names or ()}
     wanted = wanted or {name: name for name in table if name not in axes.values()}
@@ -159,6 +164,9 @@ def _arrays(named: Mapping[str, Any], source: str, notes: list[str]) -> dict[str
                 notes.append(
                     f"the imaginary part of {name!r} is at most {part / size:.1g} of the real one and left out"
                 )
+        elif holds_dates(array):
+            found[name], sentence = times_of(array, name, source)
+            notes.append(sentence)
         elif array.dtype.kind in "fiu" and array.size > 1:
             found[name] = numbers_of(array, f"{name!r} of {source}")
     return found

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
 from sciml.data_arrays import numbers_of
+from sciml.data_dates import elapsed, mostly_dates, since_first
 from sciml.data_files import DataFile, TextColumn, read_data_file
 from sciml.errors import ArgumentError, FileFormatError, NotationError, closest
 
-__all__ = ["TIMES", "Records", "bare", "columns_of", "records_of"]
+__all__ = ["TIMES", "Records", "bare", "columns_of", "holds_dates", "records_of", "times_of"]
 
 TIMES = ("t", "tt", "time", "times", "year", "years", "day", "days", "second", "seconds", "hour", "hours")
+DATES = ("date", "dates", "datetime", "timestamp", "timestamps")
 _UNIT = re.compile(r"\s*[\[(][^\])]*[\])]\s*$")
 _DEFAULT = {1: ("x",), 2: ("x", "y"), 3: ("x", "y", "z")}
 
@@ -70,8 +72,11 @@ def records_of(
     """
     source = Path(path).name
     notes: list[str] = []
-    table = columns_of(read_data_file(path), source, notes, keep={time, group, *control, *(columns or {}).values()})
-    clock = _clock(table, time, step, source, notes)
+    keep = {time, group, *control, *(columns or {}).values()}
+    file, clock = _dated(read_data_file(path), source, notes, keep, time, step)
+    table = columns_of(file, source, notes, keep)
+    if clock is None:
+        clock = _clock(table, time, step, source, notes)
     labels = _taken(table, group, source) if group is not None else None
     inputs = {name: _taken(table, name, source) for name in control}
     chosen = _chosen(table, names, columns, source, notes)
@@ -80,6 +85,8 @@ def records_of(
         moments = np.arange(len(states)) * (1.0 if step is None else step)
     else:
         moments = clock
+    if len(moments) != len(states):
+        raise FileFormatError(f"{source} has {len(moments)} times, but {len(states)} samples")
     if np.isnan(moments).any():
         raise FileFormatError(f"{source}: the time is missing in row {int(np.argmax(np.isnan(moments))) + 1}")
     parts = _parts(moments, labels, source, notes)
@@ -95,6 +102,59 @@ def records_of(
     )
 
 
+def _columns(file: DataFile) -> dict[str, Any]:
+    """Return all columns by name, nameless ones as "column 3"."""
+    if file.named and not (file.archive and len(file.named) == 1 and file.nameless):
+        return dict(file.named)
+    return {f"column {k}": column for k, column in enumerate(file.nameless, 1)}
+
+
+def _dated(
+    file: DataFile, source: str, notes: list[str], keep: set[str | None], time: str | None, step: float | None
+) -> tuple[DataFile, np.ndarray | None]:
+    """Return the file without its column of dates, and the times that they stand for; None where no dates are the time.
+
+    A column of numbers that is called like a time comes before dates in a column that is not.
+    """
+    columns = _columns(file)
+    if step is not None or (time is not None and time not in columns):
+        return file, None
+    names = [name for name in columns if name not in keep] if time is None else [time]
+    words = TIMES if time is None else (bare(time).lower(),)
+    name = next((name for word in (words, DATES) for name in names if bare(name).lower() in word), None)
+    if name is None:
+        name = next((name for name in names if holds_dates(columns[name])), None)
+    if name is None or not (holds_dates(columns[name]) or _holds_texts(columns[name])):
+        return file, None
+    moments, sentence = times_of(columns.pop(name), name, source)
+    notes.append(f"the time is the column {name!r}; {sentence}")
+    return replace(file, named=columns, nameless=()), moments
+
+
+def times_of(column: Any, name: str, source: str) -> tuple[np.ndarray, str]:
+    """Return the times that a column of dates stands for, and what was assumed; see `since_first`."""
+    if not isinstance(column, TextColumn):
+        return elapsed(np.ravel(column), name)
+    found = since_first(column.texts, column.lines, name, source)
+    if found is None:
+        raise FileFormatError(
+            f"{source}: the time {name!r} holds neither numbers nor dates of ISO 8601, such as 2024-01-05T10:30, but "
+            f"{column.texts[0]!r:.40}; rewrite it, or say --time COLUMN or --step DT"
+        )
+    return found
+
+
+def _holds_texts(column: Any) -> bool:
+    return isinstance(column, TextColumn) and _is_remark(column)
+
+
+def holds_dates(column: Any) -> bool:
+    """Return whether a column holds dates, as texts or as NumPy has them."""
+    if isinstance(column, TextColumn):
+        return mostly_dates(column.texts)
+    return np.asarray(column).dtype.kind in "mM" and np.size(column) > 1
+
+
 def bare(name: str) -> str:
     """Return the name of a column without its unit: "time" for "time (s)"."""
     return _UNIT.sub("", name).strip()
@@ -103,10 +163,7 @@ def bare(name: str) -> str:
 def columns_of(file: DataFile, source: str, notes: list[str], keep: set[str | None]) -> dict[str, np.ndarray]:
     """Return all columns of numbers of one length, by name."""
     found: dict[str, np.ndarray] = {}
-    named = file.named or {f"column {k}": column for k, column in enumerate(file.nameless, 1)}
-    if file.archive and len(named) == 1 and file.nameless:
-        named = {f"column {k}": column for k, column in enumerate(file.nameless, 1)}
-    for name, value in named.items():
+    for name, value in _columns(file).items():
         if isinstance(value, TextColumn) and name not in keep and _is_remark(value):
             notes.append(f"the column {name!r} holds no numbers and is left out")
             continue

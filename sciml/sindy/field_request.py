@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
+from sciml.data_dates import refuse_dates
 from sciml.errors import ArgumentError, NotationError, closest
 from sciml.notation import Vocabulary
 from sciml.sindy.field_library import FieldLibrary, FieldTerm
@@ -104,6 +105,7 @@ def _grids(coordinates: Any) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
                 f"the coordinate {name!r} is several times one letter, so that u_{name} would read as a derivative of "
                 f"order {len(name)}; call it {name[0]!r}: {{{name[0]!r}: {name}, ...}}"
             )
+        refuse_dates(given, str(name))
         try:
             grid = np.asarray(given, dtype=np.float64).squeeze()
         except (TypeError, ValueError):

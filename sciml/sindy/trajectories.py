@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
+from sciml.data_dates import refuse_dates
 from sciml.errors import ArgumentError, NotationError
 from sciml.notation import Vocabulary
 
@@ -113,6 +114,7 @@ def trajectories_of(
 def _array(given: Any, what: str) -> np.ndarray:
     try:
         array = np.asarray(given)
+        refuse_dates(given, what)
         if array.dtype.kind == "c":
             raise ArgumentError(f"{what} must be real; give real and imaginary parts as two unknowns")
         array = np.array(array, dtype=np.float64)
@@ -129,6 +131,7 @@ def _clocks(t: Any, records: list[np.ndarray], discrete: bool) -> list[np.ndarra
     if discrete and t is None:
         return [np.arange(len(record), dtype=np.float64) for record in records]
     if not isinstance(t, (list, tuple)) and np.ndim(t) == 0:
+        refuse_dates(t, "t")
         try:
             step = float(t)
         except (TypeError, ValueError):
