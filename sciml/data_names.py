@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sciml.errors import ArgumentError, NotationError, ProblemWarning, closest
@@ -11,7 +11,7 @@ from sciml.errors import ArgumentError, NotationError, ProblemWarning, closest
 if TYPE_CHECKING:
     from sciml.problem import Problem
 
-__all__ = ["assigned", "listed"]
+__all__ = ["assigned", "free_name", "is_word", "listed", "refuse_words"]
 
 
 def assigned(
@@ -128,3 +128,41 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     """Return names for a message, not more than a reader takes in."""
     shown = ", ".join(map(repr, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def is_word(name: str) -> bool:
+    """Return whether a name means a function or the number pi in the notation.
+
+    Libraries apply the functions to unknowns. The number e is not meant: E and e are names of unknowns in many fields,
+    and nothing is ever written with it but exp.
+
+    >>> is_word("sin"), is_word("pi"), is_word("E"), is_word("x")
+    (True, True, False, False)
+    """
+    from sciml.notation.functions import FUNCTIONS, SYNONYMS
+
+    return name in FUNCTIONS or name in SYNONYMS or name == "pi"
+
+
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """Return a name near to one that has a meaning: max_ for max.
+
+    >>> free_name("max", ["x"]), free_name("max", ["max_"])
+    ('max_', 'max_1')
+    """
+    used = set(taken)
+    return f"{name}_" if f"{name}_" not in used else next(n for k in range(1, 999) if (n := f"{name}_{k}") not in used)
+
+
+def refuse_words(names: Sequence[str], what: str) -> None:
+    """Refuse names of unknowns that mean a function or a number in the notation.
+
+    Raises
+    ------
+    ArgumentError
+        with a name that is free.
+    """
+    name = next((name for name in names if is_word(name)), None)
+    if name is not None:
+        kind = "a number" if name == "pi" else "a function"
+        raise ArgumentError(f"{what}: {name!r} is {kind} of the notation; write {free_name(name, names)!r}, say")

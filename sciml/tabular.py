@@ -13,6 +13,7 @@ import numpy as np
 from sciml.data_arrays import numbers_of
 from sciml.data_dates import elapsed, mostly_dates, since_first
 from sciml.data_files import DataFile, TextColumn, read_data_file
+from sciml.data_names import free_name, is_word
 from sciml.errors import ArgumentError, FileFormatError, NotationError, closest
 
 __all__ = ["TIMES", "Records", "bare", "columns_of", "holds_dates", "records_of", "times_of"]
@@ -276,6 +277,7 @@ def _readable(given: Sequence[str], notes: list[str]) -> tuple[str, ...]:
     else:
         found = tuple(re.sub(r"\W+", "_", bare(name)).strip("_") or "x" for name in given)
         found = tuple(name if name[0].isalpha() else f"x{name}" for name in found)
+        found = tuple(free_name(name, found) if is_word(name) else name for name in found)
     try:
         Vocabulary(("t",), found, ())
     except NotationError:

@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sciml.data_names import is_word, refuse_words
 from sciml.errors import ArgumentError, NotationError, ProblemWarning
 from sciml.notation import Vocabulary
 from sciml.sindy.adoption import library_of
@@ -249,6 +250,7 @@ class SINDy(BaseEstimator):
             if not _usable(given):
                 given = _DEFAULT_NAMES.get(count, tuple(f"x{k + 1}" for k in range(count)))
         names = tuple(part.strip() for part in given.split(",")) if isinstance(given, str) else tuple(given)
+        refuse_words([name for name in names if isinstance(name, str)], "names")
         if len(names) != count or not _usable(names):
             raise ArgumentError(f"names must be {count} different names, one for each column, got {list(names)}")
         return names
@@ -390,7 +392,7 @@ def _several(X: Any) -> bool:
 
 
 def _usable(names: Sequence[Any]) -> bool:
-    if not names or not all(isinstance(name, str) for name in names):
+    if not names or not all(isinstance(name, str) and not is_word(name) for name in names):
         return False
     try:
         Vocabulary(("t",), tuple(names), ())

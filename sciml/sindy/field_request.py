@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from sciml.data_dates import refuse_dates
+from sciml.data_names import refuse_words
 from sciml.errors import ArgumentError, NotationError, closest
 from sciml.notation import Vocabulary
 from sciml.sindy.field_library import FieldLibrary, FieldTerm
@@ -64,6 +65,7 @@ def field_request(
     """Check the arguments of `discover_field` and put them in order."""
     grids, steps = _grids(coordinates)
     names, values = _fields(fields, coordinates, grids)
+    refuse_words((*coordinates, *names), "the names of coordinates and fields")
     try:
         words = Vocabulary(tuple(coordinates), names, time=tuple(coordinates)[-1])
     except NotationError as error:

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from sciml.data_dates import refuse_dates
+from sciml.data_names import refuse_words
 from sciml.errors import ArgumentError, NotationError
 from sciml.notation import Vocabulary
 
@@ -87,6 +88,8 @@ def trajectories_of(
     labels = _names("names", names, d, _DEFAULT_NAMES.get(d, tuple(f"x{k + 1}" for k in range(d))))
     c = drives[0].shape[1]
     inputs = _names("control_names", control_names, c, ("u",) if c == 1 else tuple(f"u{k + 1}" for k in range(c)))
+    refuse_words(labels, "names")
+    refuse_words(inputs, "control_names")
     try:
         Vocabulary(("t",), labels, inputs)
     except NotationError as error:
