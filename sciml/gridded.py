@@ -12,6 +12,7 @@ import numpy as np
 
 from sciml.data_arrays import numbers_of
 from sciml.data_files import DataFile, read_data_file
+from sciml.data_names import listed
 from sciml.errors import ArgumentError, closest
 from sciml.tabular import TIMES, columns_of, holds_dates, times_of
 
@@ -73,12 +74,12 @@ def grid_of(
     clock = time or next((name for name in lines if name.lower() in TIMES), None)
     if clock is not None and clock not in lines:
         raise ArgumentError(
-            f"--time: {source} has no array {clock!r}{closest(clock, lines)}; it has {', '.join(lines)}"
+            f"--time: {source} has no array {clock!r}{closest(clock, lines)}; it has {listed(list(lines))}"
         )
     wanted = dict(columns or {}) or {name: name for name in names or ()}
     for name in wanted.values():
         if name not in arrays:
-            raise ArgumentError(f"{source} has no array {name!r}{closest(name, arrays)}; it has {', '.join(arrays)}")
+            raise ArgumentError(f"{source} has no array {name!r}{closest(name, arrays)}; it has {listed(list(arrays))}")
     axes = _axes(coordinates, lines, source)
     fields: dict[str, np.ndarray] = {}
     for name, array in arrays.items():
@@ -135,7 +136,7 @@ def _pivoted(
     fields = {}
     for new, old in wanted.items():
         if old not in table:
-            raise ArgumentError(f"{source} has no column {old!r}{closest(old, table)}; it has {', '.join(table)}")
+            raise ArgumentError(f"{source} has no column {old!r}{closest(old, table)}; it has {listed(list(table))}")
         fields[new] = np.full(shape, np.nan)
         fields[new][tuple(places)] = table[old]
     filled = np.zeros(shape, dtype=bool)
@@ -180,7 +181,7 @@ def _axes(coordinates: Sequence[str] | None, lines: Mapping[str, np.ndarray], so
         if (old or new) not in lines:
             raise ArgumentError(
                 f"--coordinates: {source} has no array {(old or new)!r}{closest(old or new, lines)}; "
-                f"it has {', '.join(lines)}"
+                f"it has {listed(list(lines))}"
             )
         axes[new] = old or new
     return axes

@@ -13,7 +13,7 @@ import numpy as np
 from sciml.data_arrays import numbers_of
 from sciml.data_dates import elapsed, mostly_dates, since_first
 from sciml.data_files import DataFile, TextColumn, read_data_file
-from sciml.data_names import free_name, is_word
+from sciml.data_names import free_name, is_word, listed
 from sciml.errors import ArgumentError, FileFormatError, NotationError, closest
 
 __all__ = ["TIMES", "Records", "bare", "columns_of", "holds_dates", "records_of", "times_of"]
@@ -74,11 +74,12 @@ def records_of(
     source = Path(path).name
     notes: list[str] = []
     keep = {time, group, *control, *(columns or {}).values()}
-    file, clock = _dated(read_data_file(path), source, notes, keep, time, step)
+    file, labels = _labelled(read_data_file(path), source, group)
+    file, clock = _dated(file, source, notes, keep, time, step)
+    file = _without_index(file, notes, keep, clock is not None or time is not None or step is not None)
     table = columns_of(file, source, notes, keep)
     if clock is None:
         clock = _clock(table, time, step, source, notes)
-    labels = _taken(table, group, source) if group is not None else None
     inputs = {name: _taken(table, name, source) for name in control}
     chosen = _chosen(table, names, columns, source, notes)
     states = np.stack(list(chosen.values()), axis=1)
@@ -108,6 +109,47 @@ def _columns(file: DataFile) -> dict[str, Any]:
     if file.named and not (file.archive and len(file.named) == 1 and file.nameless):
         return dict(file.named)
     return {f"column {k}": column for k, column in enumerate(file.nameless, 1)}
+
+
+def _labelled(file: DataFile, source: str, group: str | None) -> tuple[DataFile, np.ndarray | None]:
+    """Return the file without the column of labels, and the labels: texts or numbers."""
+    columns = _columns(file)
+    if group is None:
+        return file, None
+    if group not in columns:
+        raise ArgumentError(
+            f"--group: {source} has no column {group!r}{closest(group, columns)}; it has {listed(list(columns))}"
+        )
+    column = columns.pop(group)
+    labels = np.array(column.texts) if isinstance(column, TextColumn) else np.ravel(column)
+    missing = labels == "" if labels.dtype.kind == "U" else labels != labels
+    if missing.any():
+        raise FileFormatError(f"{source}: the label {group!r} is missing in row {int(np.argmax(missing)) + 1}")
+    return replace(file, named=columns, nameless=()), labels
+
+
+def _without_index(file: DataFile, notes: list[str], keep: set[str | None], timed: bool) -> DataFile:
+    """Return a table without the column of row numbers that pandas writes, whose name is empty.
+
+    Row numbers with gaps or restarts stay where no other column is a time: they say more than the place of the row.
+    """
+    columns = _columns(file)
+    timed = timed or any(bare(name).lower() in TIMES for name in columns)
+    name = next(iter(columns), None)
+    if name in keep or name not in file.named or name not in ("column 1", "Unnamed: 0"):
+        return file
+    if not isinstance(columns[name], TextColumn) or _is_remark(columns[name]):
+        return file
+    rows = columns[name].numbers()
+    steps = np.diff(rows)
+    if (np.mod(rows, 1) != 0).any() or not ((steps > 0) | (rows[1:] <= rows[0])).all():
+        return file
+    if not (timed or (steps == 1).all()) or len(columns) == 1:
+        return file
+    notes.append(
+        f"the first column has no name, counts the rows and is left out; --time {name!r} takes it for the time"
+    )
+    return replace(file, named={other: column for other, column in columns.items() if other != name})
 
 
 def _dated(
@@ -169,6 +211,8 @@ def columns_of(file: DataFile, source: str, notes: list[str], keep: set[str | No
             notes.append(f"the column {name!r} holds no numbers and is left out")
             continue
         if not isinstance(value, TextColumn) and np.asarray(value).dtype.kind not in "fiu":
+            if np.size(value) > 1:
+                notes.append(f"{name!r} holds no real numbers and is left out")
             continue
         found[name] = numbers_of(value, f"{name!r} of {source}")
     lengths = [max(array.shape) for array in found.values() if array.ndim]
@@ -203,7 +247,7 @@ def _is_remark(column: TextColumn) -> bool:
 
 def _taken(table: dict[str, np.ndarray], name: str, source: str) -> np.ndarray:
     if name not in table:
-        raise ArgumentError(f"{source} has no column {name!r}{closest(name, table)}; it has {', '.join(table)}")
+        raise ArgumentError(f"{source} has no column {name!r}{closest(name, table)}; it has {listed(list(table))}")
     return table.pop(name)
 
 
@@ -239,7 +283,7 @@ def _chosen(
         return {name: _taken(table, column, source) for name, column in columns.items()}
     if names is None:
         if len(table) > 1:
-            notes.append(f"the unknowns are the columns {', '.join(map(repr, table))}; --names or --columns choose")
+            notes.append(f"the unknowns are the columns {listed(list(table))}; --names or --columns choose")
         return table
     known = [name for name in names if name in table]
     if len(known) == len(names):
@@ -247,10 +291,10 @@ def _chosen(
     if known or len(names) != len(table):
         missing = next(name for name in names if name not in table)
         raise ArgumentError(
-            f"--names: {source} has no column {missing!r}{closest(missing, table)}; it has {', '.join(table)}"
+            f"--names: {source} has no column {missing!r}{closest(missing, table)}; it has {listed(list(table))}"
             + ("" if known else f", which are {len(table)} and not {len(names)}")
         )
-    notes.append(f"{', '.join(names)} are the columns {', '.join(map(repr, table))}, in this order")
+    notes.append(f"{', '.join(names)} are the columns {listed(list(table))}, in this order")
     return dict(zip(names, table.values(), strict=True))
 
 

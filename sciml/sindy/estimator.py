@@ -241,6 +241,8 @@ class SINDy(BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:
         finite: Any = "allow-nan" if self.missing else True
+        if not hasattr(X, "columns") and np.asarray(X).dtype.kind == "b":
+            raise ArgumentError("X must be real numbers, not truth values; if 0 and 1 are meant, give X.astype(float)")
         return np.asarray(validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=finite))
 
     def _names(self, count: int) -> tuple[str, ...]:

@@ -120,6 +120,11 @@ def _array(given: Any, what: str) -> np.ndarray:
         refuse_dates(given, what)
         if array.dtype.kind == "c":
             raise ArgumentError(f"{what} must be real; give real and imaginary parts as two unknowns")
+        if array.dtype.kind == "b":
+            raise ArgumentError(
+                f"{what} must be real numbers, not truth values, which have no rates of change; "
+                f"if 0 and 1 are meant, give {what}.astype(float)"
+            )
         array = np.array(array, dtype=np.float64)
     except (TypeError, ValueError) as error:
         if isinstance(error, ArgumentError):
