@@ -190,7 +190,7 @@ def _measurements(path: Path, arguments: Arguments) -> Records | Grid:
     if wants:
         hint = "" if arguments.get("coordinates") else "; --coordinates x,t names them"
         raise ArgumentError(f"{path.name} holds no field: no array has axes as long as its coordinates are{hint}")
-    return records_of(
+    records = records_of(
         path,
         names=names,
         columns=columns,
@@ -199,6 +199,11 @@ def _measurements(path: Path, arguments: Arguments) -> Records | Grid:
         control=arguments.get("control", ()),
         group=arguments.get("group"),
     )
+    if arguments.get("method", "evidence") == "evidence":
+        from sciml.sindy.trajectories import refuse_many
+
+        refuse_many(len(records.names), path.name)
+    return records
 
 
 def _law(measured: Records | Grid, arguments: Arguments) -> Discovery:

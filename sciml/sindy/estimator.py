@@ -187,7 +187,7 @@ class SINDy(BaseEstimator):
             for name in ("known", "forbidden", "noise"):
                 if asked[name] is not None:
                     raise ArgumentError(f"{name} needs method='evidence', not {self.method!r}")
-            request = request_of(t=t, x=x, control_names=None, **asked)
+            request = request_of(t=t, x=x, control_names=None, many=True, **asked)
             samples = prepare(request)
             library = request.libraries[-1]
             basis, features, targets = rows_of(request, samples, library)

@@ -21,6 +21,8 @@ FEWEST_POINTS = 16
 MOST_TERMS = 220
 MOST_DEGREE = 6
 UNEVEN = 1e-3
+# Sixth powers of sizes up to this, of fields and of steps, are still numbers.
+LARGEST = 1e40
 
 
 @final
@@ -124,9 +126,18 @@ def _grids(coordinates: Any) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
                 f"the coordinate {name!r} must be finite, increasing and evenly spaced (to {UNEVEN:g} of a step); "
                 "interpolate other data to such a grid"
             )
+        _refuse_size(f"the coordinate {name!r} has steps", step)
         grids.append(grid)
         steps.append(step)
     return tuple(grids), np.array(steps)
+
+
+def _refuse_size(what: str, size: float) -> None:
+    if size > 0 and not 1 / LARGEST <= size <= LARGEST:
+        raise ArgumentError(
+            f"{what} up to {size:.2g}; between {1 / LARGEST:.0e} and {LARGEST:.0e} are accepted: "
+            "give them in another unit"
+        )
 
 
 def _fields(fields: Any, coordinates: Mapping[str, Any], grids: Sequence[np.ndarray]) -> tuple[tuple[str, ...], Any]:
@@ -152,6 +163,7 @@ def _fields(fields: Any, coordinates: Mapping[str, Any], grids: Sequence[np.ndar
             raise ArgumentError(
                 f"the field {name!r} has {int((~np.isfinite(array)).sum())} values that are not finite; fill them first"
             )
+        _refuse_size(f"the field {name!r} has values", float(np.abs(array).max()))
         if array.dtype.kind == "c":
             parts = {f"{name}r": array.real, f"{name}i": array.imag}
             if not array.imag.any():

@@ -24,7 +24,7 @@ from sciml.sindy.libraries import (
     TrigonometricLibrary,
 )
 from sciml.sindy.refinement import NOISE_FLOOR
-from sciml.sindy.trajectories import Trajectories, trajectories_of
+from sciml.sindy.trajectories import Trajectories, refuse_many, refuse_sizes, trajectories_of
 
 if TYPE_CHECKING:
     from sciml.sindy.samples import Samples
@@ -134,13 +134,17 @@ def request_of(
     discrete: bool,
     noise: Any,
     seed: int,
+    many: bool = False,
 ) -> Request:
-    """Check everything that a user said."""
+    """Check everything that a user said; `many` unknowns are accepted for methods that are fast."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise ArgumentError(f"seed must be an integer, got {seed!r}")
     record = trajectories_of(t, x, names, control, control_names, discrete)
+    if not many:
+        refuse_many(len(record.names))
     variables = (*record.names, *record.control_names)
     libraries, own = _libraries(library, degree, record)
+    refuse_sizes(record, max(HIGHEST, *(term.degree for each in libraries for term in each.terms(variables))))
     return Request(
         trajectories=record,
         libraries=libraries,

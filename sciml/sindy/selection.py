@@ -98,7 +98,8 @@ class Factor:
             left = self.columns - q @ shadow
             # Row k of R^-T: the direction that only column k of the support has, as coefficients of q.
             own = np.linalg.pinv(r) if np.min(np.abs(np.diag(r))) < 1e-12 else np.linalg.inv(r)
-            own /= np.linalg.norm(own, axis=1, keepdims=True)
+            # A column of zeros has no direction of its own, and nothing is lost without it.
+            own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), np.finfo(np.float64).tiny)
             parts = own @ shadow
             along = own @ (q.T @ self.target)
         else:

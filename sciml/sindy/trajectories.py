@@ -13,9 +13,13 @@ from sciml.data_names import refuse_words
 from sciml.errors import ArgumentError, NotationError
 from sciml.notation import Vocabulary
 
-__all__ = ["LEAST_SAMPLES", "Trajectories", "trajectories_of"]
+__all__ = ["LEAST_SAMPLES", "Trajectories", "refuse_many", "refuse_sizes", "trajectories_of"]
 
 LEAST_SAMPLES = 8
+# Coupled oscillators with linear terms alone: 20 of them take about a minute, 30 several.
+MOST_UNKNOWNS = 20
+# Powers of values as large or as small as this are still numbers, with room for quotients of two.
+LARGEST = 1e250
 _DEFAULT_NAMES = {1: ("x",), 2: ("x", "y"), 3: ("x", "y", "z")}
 
 
@@ -112,6 +116,46 @@ def trajectories_of(
     bounds = np.cumsum([0, *(len(clock) for clock, _, _ in kept)])
     times = np.concatenate([clock for clock, _, _ in kept])
     return Trajectories(labels, inputs, times, values, np.concatenate([drive for _, _, drive in kept]), bounds, merged)
+
+
+def refuse_many(count: int, what: str = "x") -> None:
+    """Refuse more unknowns than the search for terms gets through.
+
+    Raises
+    ------
+    ArgumentError
+        with what such data probably are.
+    """
+    if count > MOST_UNKNOWNS:
+        raise ArgumentError(
+            f"{what} has {count} unknowns, more than {MOST_UNKNOWNS}: if it is a field on a grid, its coordinates are "
+            "missing (discover_field; arrays beside it in the file, --coordinates x,t); else take a few modes first, "
+            "such as the leading principal components"
+        )
+
+
+def refuse_sizes(record: Trajectories, degree: int) -> None:
+    """Refuse values whose powers of that degree, or times whose squares, are no numbers.
+
+    Raises
+    ------
+    ArgumentError
+        naming the unknown, its size and the sizes that are accepted.
+    """
+    largest = LARGEST ** (1 / max(degree, 1))
+    named = zip(
+        (*record.names, *record.control_names), np.concatenate([record.values, record.inputs], 1).T, strict=True
+    )
+    steps = np.diff(record.times)
+    sizes = [(f"x: {name!r} has values", np.nanmax(np.abs(column)), largest) for name, column in named]
+    sizes.append(("t has steps", steps[steps > 0].max(initial=0.0), LARGEST**0.4))
+    for what, size, most in sizes:
+        if size > 0 and not 1 / most < size < most:
+            raise ArgumentError(
+                f"{what} up to {size:.2g}; between {1 / most:.0e} and {most:.0e}"
+                f"{f' are accepted with terms of degree {degree}' if what[0] == 'x' else ' are accepted'}: "
+                "give them in another unit"
+            )
 
 
 def _array(given: Any, what: str) -> np.ndarray:
