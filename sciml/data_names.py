@@ -11,7 +11,7 @@ from sciml.errors import ArgumentError, NotationError, ProblemWarning, closest
 if TYPE_CHECKING:
     from sciml.problem import Problem
 
-__all__ = ["assigned", "free_name", "is_word", "listed", "refuse_words"]
+__all__ = ["assigned", "entries", "free_name", "is_word", "listed", "refuse_words"]
 
 
 def assigned(
@@ -128,6 +128,30 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     """Return names for a message, not more than a reader takes in."""
     shown = ", ".join(map(repr, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def entries(text: str) -> list[str]:
+    """Split a list of terms or names at the commas outside brackets.
+
+    >>> entries("1, x, d(u**2, x, 2)")
+    ['1', 'x', 'd(u**2, x, 2)']
+
+    Raises
+    ------
+    ArgumentError
+        an entry is empty.
+    """
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    parts = [part.strip() for part in parts]
+    if not all(parts):
+        raise ArgumentError(f"a list is written as x,y without empty entries, not {text!r}")
+    return parts
 
 
 def is_word(name: str) -> bool:

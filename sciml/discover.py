@@ -25,6 +25,7 @@ from sciml.command import (
     usage,
     whole,
 )
+from sciml.data_names import entries
 from sciml.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -38,16 +39,8 @@ SEED = 0
 METHODS = ("evidence", "ensemble", "STLSQ", "SR3", "SSR", "FROLS", "MIOSR")
 
 
-def _list(text: str) -> list[str]:
-    """Split at commas outside brackets."""
-    parts = [part.strip() for part in re.split(r",(?![^(]*\))", text)]
-    if not all(parts):
-        raise ArgumentError(f"a list is written as x,y without empty entries, not {text!r}")
-    return parts
-
-
 def _names(text: str) -> list[str]:
-    names = _list(text)
+    names = entries(text)
     if len(set(names)) < len(names):
         raise ArgumentError(f"every name stands once, not as in {text!r}")
     return names
@@ -55,7 +48,7 @@ def _names(text: str) -> list[str]:
 
 def _columns(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for part in _list(text):
+    for part in entries(text):
         new, equals, old = part.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z]\w*", new.strip()) or not old.strip() or new.strip() in found:
             raise ArgumentError(f"a column is written as u=usol (the new name first, each once), not {part!r}")
@@ -74,7 +67,7 @@ OPTIONS = (
     Option("discrete", "the rows are successive states of a map"),
     Option("degree", "highest degree of the polynomials (chosen by the data)", "N", whole("the degree", least=0)),
     Option("order", "highest order of the derivatives of fields", "N", whole("the order", least=1)),
-    Option("library", "terms to choose from, instead of polynomials", "1,x,sin(x)", _list),
+    Option("library", "terms to choose from, instead of polynomials", "1,x,sin(x)", entries),
     Option("known", "an equation that is known; ending in '+ ...' where terms may be added; may be repeated",
            "EQUATION", str, lambda token: "=" in token and not token.startswith("-")),
     Option("method", f"{', '.join(METHODS)} (evidence)", "M", choice("the method", METHODS)),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sciml.data_names import entries
 from sciml.errors import ArgumentError, NotationError
 from sciml.notation import Vocabulary, parse_expression, to_numpy
 from sciml.sindy.libraries import FormulaLibrary, Library, PolynomialLibrary, exponent_table, monomial_text
@@ -24,7 +25,8 @@ def library_of(given: Any, variables: Sequence[str]) -> Library:
 
     Parameters
     ----------
-    given : a `Library`, an integer (a degree), a text or texts in the notation, or a pysindy library
+    given : a `Library`, an integer (a degree), texts in the notation or one text with commas between them, or a pysindy
+        library
     variables : names of the unknowns and control inputs.
 
     Raises
@@ -37,7 +39,7 @@ def library_of(given: Any, variables: Sequence[str]) -> Library:
     if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
         return PolynomialLibrary(int(given))
     if isinstance(given, str):
-        return _checked(FormulaLibrary((given,)), variables)
+        return library_of(_split(given), variables)
     if hasattr(given, "get_feature_names") and hasattr(given, "fit"):
         return _from_pysindy(given, variables)
     if isinstance(given, Sequence) and given and all(isinstance(text, str) for text in given):
@@ -46,6 +48,13 @@ def library_of(given: Any, variables: Sequence[str]) -> Library:
         "library must be a sindy library, a degree, texts such as ['x', 'x*y', 'sin(x)'], or a pysindy library, "
         f"got {type(given).__name__}"
     )
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return entries(text)
+    except ArgumentError as error:
+        raise ArgumentError(f"library: {error}") from None
 
 
 def _checked(library: Library, variables: Sequence[str]) -> Library:

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from sciml.data_dates import refuse_dates
-from sciml.data_names import refuse_words
+from sciml.data_names import entries, refuse_words
 from sciml.errors import ArgumentError, NotationError, closest
 from sciml.notation import Vocabulary
 from sciml.sindy.field_library import FieldLibrary, FieldTerm
@@ -188,7 +188,7 @@ def _library(
     if library is not None:
         if degree is not None or order is not None:
             raise ArgumentError("library and degree or order exclude each other")
-        texts = [library] if isinstance(library, str) else list(library)
+        texts = entries(library) if isinstance(library, str) else list(library)
         terms = tuple(dict.fromkeys(term for text in texts for term in read_terms(text, words, "library")))
         if not terms:
             raise ArgumentError("library must have at least one term, such as ['u', 'u*u_x', 'u_xx']")
@@ -214,5 +214,5 @@ def _forbidden(forbidden: Any, name: str, words: Vocabulary) -> set[FieldTerm]:
             if key not in words.unknowns:
                 raise ArgumentError(f"forbidden: {key!r} is no field{closest(str(key), words.unknowns)}")
         forbidden = forbidden.get(name, ())
-    texts = [forbidden] if isinstance(forbidden, str) else list(forbidden)
+    texts = entries(forbidden) if isinstance(forbidden, str) else list(forbidden)
     return {term for text in texts for term in read_terms(text, words, "forbidden")}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import sympy
 
+from sciml.data_names import entries
 from sciml.errors import ArgumentError, NotationError, closest
 from sciml.notation import Vocabulary, parse_expression, to_text
 from sciml.sindy.adoption import library_of
@@ -240,7 +241,7 @@ def _forbidden(
     if forbidden is None:
         return {}
     if not isinstance(forbidden, Mapping):
-        forbidden = dict.fromkeys(record.names, [forbidden] if isinstance(forbidden, str) else list(forbidden))
+        forbidden = dict.fromkeys(record.names, forbidden)
     words = Vocabulary(("t",), (), tuple(variables))
     offered = {term.text: term.text for library in libraries for term in library.terms(variables)}
     by_value = {parse_expression(text, words): text for text in offered}
@@ -249,7 +250,7 @@ def _forbidden(
         if name not in record.names:
             raise ArgumentError(f"forbidden: {name!r} is no unknown{closest(str(name), record.names)}")
         found = set()
-        for text in [texts] if isinstance(texts, str) else texts:
+        for text in entries(texts) if isinstance(texts, str) else texts:
             try:
                 term = by_value.get(parse_expression(text, words))
             except NotationError as error:

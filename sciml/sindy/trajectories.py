@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from sciml.data_dates import refuse_dates
-from sciml.data_names import refuse_words
+from sciml.data_names import free_name, is_word, refuse_words
 from sciml.errors import ArgumentError, NotationError
 from sciml.notation import Vocabulary
 
@@ -66,7 +66,8 @@ def trajectories_of(
     ----------
     t : array [N], a list of them, or the time step (a number)
     x : array [N, d] or [N], or a list of them; NaN marks missing samples
-    names : of the unknowns; by default x, y, z up to three, else x1, x2, ...
+    names : of the unknowns; by default those of a data frame's columns if all of them can be names, else x, y, z up
+        to three, else x1, x2, ...
     control : array [N, c] or [N], or a list of them, complete
     control_names : by default u, or u1, u2, ...
     discrete : whether the samples are successive states of a map; times are then counted.
@@ -80,6 +81,7 @@ def trajectories_of(
     # A list of numbers per row is one record; a list of two-dimensional arrays, or of arrays with clocks, is many.
     if several and all(np.ndim(record) == 1 for record in x):
         several = isinstance(t, (list, tuple)) and len(t) == len(x) and np.ndim(t[0]) == 1
+    headers = _headers(x if several else [x], "x")
     records = [_array(record, "x") for record in (x if several else [x])]
     records = [record[:, None] if record.ndim == 1 else record for record in records]
     if any(record.ndim != 2 for record in records):
@@ -89,9 +91,13 @@ def trajectories_of(
         raise ArgumentError("x: all trajectories must have the same number of columns, at least one")
     clocks = _clocks(t, records, discrete)
     drives = _drives(control, records)
-    labels = _names("names", names, d, _DEFAULT_NAMES.get(d, tuple(f"x{k + 1}" for k in range(d))))
+    labels = _names(
+        "names", headers if names is None else names, d, _DEFAULT_NAMES.get(d, tuple(f"x{k + 1}" for k in range(d)))
+    )
     c = drives[0].shape[1]
-    inputs = _names("control_names", control_names, c, ("u",) if c == 1 else tuple(f"u{k + 1}" for k in range(c)))
+    usual = ("u",) if c == 1 else tuple(f"u{k + 1}" for k in range(c))
+    usual = tuple(free_name(name, labels) if name in labels else name for name in usual)
+    inputs = _names("control_names", control_names, c, usual)
     refuse_words(labels, "names")
     refuse_words(inputs, "control_names")
     try:
@@ -106,7 +112,10 @@ def trajectories_of(
             kept.append((clock, record, drive))
     total = sum(len(clock) for clock, _, _ in kept)
     if total < LEAST_SAMPLES:
-        raise ArgumentError(f"x must have at least {LEAST_SAMPLES} samples at different times, got {total}")
+        given = sum(len(record) for record in records)
+        single = f" in trajectories of at least two, got {total}" if len(records) > 1 else f", got {given - merged}"
+        repeated = f" ({merged} of {given} repeat a time)" if merged else ""
+        raise ArgumentError(f"x must have at least {LEAST_SAMPLES} samples at different times{single}{repeated}")
     values = np.concatenate([record for _, record, _ in kept])
     empty = [
         name for name, column in zip(labels, values.T, strict=True) if np.isfinite(column).sum() < LEAST_SAMPLES // 2
@@ -225,6 +234,27 @@ def _drives(control: Any, records: list[np.ndarray]) -> list[np.ndarray]:
     if any(np.isnan(drive).any() for drive in drives):
         raise ArgumentError("control must be complete: it has NaN")
     return drives
+
+
+def _headers(records: Sequence[Any], what: str) -> tuple[str, ...] | None:
+    """Return the columns' names of data frames, where they can be names of unknowns.
+
+    Raises
+    ------
+    ArgumentError
+        several frames whose columns have other names or another order.
+    """
+    found = [tuple(record.columns) if hasattr(record, "columns") else None for record in records]
+    if any(header != found[0] for header in found):
+        raise ArgumentError(f"{what}: all data frames must have the same columns in the same order, not {found[:2]}")
+    names = found[0]
+    if names is None or not all(isinstance(name, str) and not is_word(name) for name in names):
+        return None
+    try:
+        Vocabulary(("t",), names)
+    except NotationError:
+        return None
+    return names
 
 
 def _names(what: str, given: Sequence[str] | str | None, count: int, default: tuple[str, ...]) -> tuple[str, ...]:
