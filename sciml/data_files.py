@@ -25,7 +25,7 @@ _OTHERS = {
     ".xlsx": "save the sheet as CSV",
     ".xls": "save the sheet as CSV",
     ".ods": "save the sheet as CSV",
-    ".json": "give {'x': [...], 'u': [...]} from Python, or save the columns as CSV",
+    ".json": "save the columns as CSV, or read it with json.load and give the arrays from Python",
     ".parquet": "give the data frame: pandas.read_parquet(path)",
     ".feather": "give the data frame: pandas.read_feather(path)",
     ".pkl": "a pickle can execute code and is not read; save the arrays with numpy.savez",

@@ -25,8 +25,8 @@ from sciml.command import (
     usage,
     whole,
 )
-from sciml.data_names import entries
-from sciml.errors import ArgumentError
+from sciml.data_names import entries, listed
+from sciml.errors import ArgumentError, closest
 
 if TYPE_CHECKING:
     from sciml.gridded import Grid
@@ -56,6 +56,40 @@ def _columns(text: str) -> dict[str, str]:
     return found
 
 
+def _noise(text: str) -> float | dict[str, float]:
+    """Read one number for all unknowns, or x=0.1,y=0.2."""
+    number = positive("the noise")
+    if "=" not in text:
+        return number(text)
+    found: dict[str, float] = {}
+    for part in entries(text):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or name in found:
+            raise ArgumentError(f"noise is written as 0.1 or as x=0.1,y=0.2 (each once), not {text!r}")
+        found[name] = number(value)
+    return found
+
+
+def _forbidden(text: str) -> tuple[str | None, list[str]]:
+    """Read terms that no equation may have, or after the name of an unknown and a colon those of its equation."""
+    match = re.fullmatch(r"\s*([A-Za-z]\w*)\s*:(.*)", text, re.DOTALL)
+    return (match[1], entries(match[2])) if match else (None, entries(text))
+
+
+def _degree(text: str) -> int:
+    return _bounded(whole("the degree", least=0)(text), "the degree", 20)
+
+
+def _order(text: str) -> int:
+    return _bounded(whole("the order", least=1)(text), "the order", 8)
+
+
+def _bounded(value: int, what: str, most: int) -> int:
+    if value > most:
+        raise ArgumentError(f"{what} must be at most {most}, not {value}")
+    return value
+
+
 OPTIONS = (
     Option("names", "names of the columns that are unknowns, or new names for all columns but the time", "x,y", _names),
     Option("columns", "columns by new names; alpha:2 is the second column of a matrix", "u=usol,v=alpha:2", _columns),
@@ -65,11 +99,14 @@ OPTIONS = (
            "COLUMN"),
     Option("control", "columns that are inputs", "u,v", _names),
     Option("discrete", "the rows are successive states of a map"),
-    Option("degree", "highest degree of the polynomials (chosen by the data)", "N", whole("the degree", least=0)),
-    Option("order", "highest order of the derivatives of fields", "N", whole("the order", least=1)),
+    Option("degree", "highest degree of the polynomials (chosen by the data)", "N", _degree),
+    Option("order", "highest order of the derivatives of fields", "N", _order),
     Option("library", "terms to choose from, instead of polynomials", "1,x,sin(x)", entries),
     Option("known", "an equation that is known; ending in '+ ...' where terms may be added; may be repeated",
            "EQUATION", str, lambda token: "=" in token and not token.startswith("-")),
+    Option("forbidden", "terms that no equation may have, or after 'y:' the equation of y; may be repeated",
+           "TERMS", _forbidden, lambda token: False),
+    Option("noise", "standard deviation of the noise, if it is known (0.1 or x=0.1,y=0.2)", "S", _noise),
     Option("method", f"{', '.join(METHODS)} (evidence)", "M", choice("the method", METHODS)),
     Option("threshold", "threshold of an ensemble or of STLSQ", "T", positive("the threshold")),
     Option("field", "the file holds fields on a grid (found by itself in an archive)"),
@@ -85,7 +122,7 @@ OPTIONS = (
 HELP = usage(
     "discover",
     ("FILE [options]",),
-    "Find the differential equations behind measurements: a table (.csv, .tsv, .txt, .dat) or archive (.npz, .mat).",
+    "Find the differential equations behind measurements: a table (.csv, .tsv, .txt, .dat) or archive (.npz, .npy, .mat).",
     OPTIONS,
     (
         "trajectory.csv",
@@ -95,7 +132,8 @@ HELP = usage(
     ),
 )
 
-ONLY_TRAJECTORIES = ("step", "group", "control", "discrete", "method", "threshold")
+ONLY_TRAJECTORIES = ("step", "group", "control", "discrete", "noise", "method", "threshold")
+ONLY_EVIDENCE = ("known", "forbidden", "noise")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,6 +156,9 @@ def _discover(arguments: Arguments, argv: Sequence[str]) -> int:
     path = _file(arguments)
     if arguments.get("threshold") is not None and arguments.get("method", "evidence") == "evidence":
         raise ArgumentError("--threshold has no meaning for the method evidence, which has none")
+    for name in ONLY_EVIDENCE:
+        if arguments.get(name) is not None and arguments.get("method", "evidence") != "evidence":
+            raise ArgumentError(f"--{name} needs the method evidence, not {arguments.get('method')}")
     if arguments.get("library") is not None and arguments.get("degree") is not None:
         raise ArgumentError("give --library or --degree, not both")
     measured = _measurements(path, arguments)
@@ -219,6 +260,8 @@ def _trajectory_law(measured: Records, arguments: Arguments, report: Any) -> Dis
         "library": arguments.get("library"),
         "degree": arguments.get("degree"),
         "known": arguments.get("known"),
+        "forbidden": _shut(arguments.get("forbidden"), measured.names),
+        "noise": arguments.get("noise"),
         "discrete": bool(arguments.get("discrete")),
         "seed": arguments.get("seed", SEED),
     }
@@ -241,11 +284,26 @@ def _trajectory_law(measured: Records, arguments: Arguments, report: Any) -> Dis
     return model.fit(x, t=t, u=control).law_
 
 
+def _shut(given: Sequence[tuple[str | None, list[str]]] | None, names: Sequence[str]) -> dict[str, list[str]] | None:
+    """Return the forbidden terms of each unknown."""
+    if given is None:
+        return None
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for name, terms in given:
+        if name is not None and name not in found:
+            raise ArgumentError(f"--forbidden: {name!r} is no unknown{closest(name, found)}; there are {listed(names)}")
+        for each in names if name is None else (name,):
+            found[each] += terms
+    return found
+
+
 def _field_law(measured: Grid, arguments: Arguments, report: Any) -> Discovery:
     from sciml import sindy
 
     names = ("library", "degree", "order", "known", "seed")
     asked = {name: arguments.get(name) for name in names if arguments.get(name) is not None}
+    parts = [(f"{n}r", f"{n}i") if u.dtype.kind == "c" else (n,) for n, u in measured.fields.items()]
+    asked["forbidden"] = _shut(arguments.get("forbidden"), sum(parts, ()))
     return sindy.discover_field(coordinates=measured.coordinates, fields=measured.fields, progress=report, **asked)
 
 

@@ -104,6 +104,34 @@ def test_known_equations_inputs_and_maps_reach_the_engine(capsys: pytest.Capture
     assert found["coefficients"]["n"] == pytest.approx({"n": 3.7, "n**2": -3.7}, rel=1e-4)
 
 
+def test_noise_and_forbidden_terms_reach_the_engine(capsys: pytest.CaptureFixture[str]):
+    t, x = oscillator()
+    write_csv("vdp.csv", "t,x,y", t, x)
+    options = ["--degree", "3", "--forbidden", "x**2*y,1", "--forbidden", "y: x", "--noise", "x=0.02,y=0.01", "--json"]
+    discover(["vdp.csv", *options])
+    found = json.loads(capsys.readouterr().out)
+    law = sindy.discover(
+        t, x, degree=3, forbidden={"x": ["x**2*y", "1"], "y": ["x**2*y", "1", "x"]}, noise={"x": 0.02, "y": 0.01}
+    )
+    assert found["equations"] == list(law.equations)
+    assert not {"x**2*y", "1", "x"} & (set(found["coefficients"]["y"]) | set(found["inclusion"]["y"]))
+    assert "x" in found["inclusion"]["x"]
+    discover(["vdp.csv", "--degree", "3", "--noise", "0.01", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["coefficients"]["y"]) == {"x", "y", "x**2*y"}
+    assert discover(["vdp.csv", "--forbidden", "z: x"]) == 2
+    assert "--forbidden: 'z' is no unknown; there are 'x', 'y'" in capsys.readouterr().err
+    assert discover(["vdp.csv", "--noise", "x=0.1,y=0.1,z=0.1"]) == 2
+    assert "noise: 'z' is no unknown" in capsys.readouterr().err
+
+
+def test_forbidden_terms_reach_the_search_for_the_equation_of_a_field(capsys: pytest.CaptureFixture[str]):
+    x, t, u = wave(64, 96)
+    np.savez("wave.npz", x=x, t=t, u=u + 0.05 * np.random.default_rng(0).normal(size=u.shape))
+    discover(["wave.npz", "--degree", "1", "--order", "2", "--forbidden", "u: u_x", "--json"])
+    assert "u_x" not in json.loads(capsys.readouterr().out)["coefficients"]["u"]
+
+
 def test_real_measurements_come_with_errors(capsys: pytest.CaptureFixture[str]):
     path = DATA / "hudson_bay_lynx_hare.dat"
     if not path.is_file():
@@ -123,6 +151,8 @@ def test_it_is_a_command_that_answers_at_once():
         check=True,
     )
     assert "python -m sciml.discover FILE" in done.stdout
+    for suffix in (".csv", ".tsv", ".txt", ".dat", ".npz", ".npy", ".mat"):
+        assert suffix in done.stdout
     assert "found but not to be trusted" in done.stdout
     for module in ("torch", "numpy", "sympy"):
         assert f" {module}\n" not in done.stderr
@@ -134,6 +164,7 @@ def test_it_is_a_command_that_answers_at_once():
         ([], "give a file of measurements"),
         (["a.csv", "b.csv"], "one file at a time"),
         (["missing.csv"], "there is no file"),
+        (["a.json"], "save the columns as CSV, or read it with json.load"),
         (["table.csv", "--names", "a,b"], "no column 'a'"),
         (["table.csv", "--names", "x,q"], "no column 'q'"),
         (["table.csv", "--names", "x,x"], "every name stands once"),
@@ -144,6 +175,13 @@ def test_it_is_a_command_that_answers_at_once():
         (["table.csv", "--group", "g"], "no column 'g'"),
         (["table.csv", "--degree", "two"], "--degree"),
         (["table.csv", "--method", "evidenc"], "did you mean 'evidence'"),
+        (["nowhere.csv", "--degree", "99"], "--degree: the degree must be at most 20, not 99"),
+        (["nowhere.npz", "--order", "9"], "--order: the order must be at most 8, not 9"),
+        (["nowhere.csv", "--method", "STLSQ", "--noise", "0.1"], "--noise needs the method evidence, not STLSQ"),
+        (["nowhere.csv", "--noise", "-1"], "the noise must be a number above 0"),
+        (["nowhere.csv", "--noise", "x=0.1,y"], "noise is written as 0.1 or as x=0.1,y=0.2"),
+        (["nowhere.csv", "--forbidden", "x,,y"], "without empty entries"),
+        (["table.csv", "--field", "--noise", "0.1"], "--noise has no meaning for fields"),
         (["table.csv", "--threshold", "0.1"], "--threshold has no meaning"),
         (["table.csv", "--field"], "holds no field"),
         (["table.csv", "--field", "--step", "0.1"], "--step has no meaning for fields"),

@@ -266,6 +266,9 @@ def _noise(noise: Any, names: tuple[str, ...]) -> np.ndarray | None:
     if noise is None:
         return None
     if isinstance(noise, Mapping):
+        other = next((name for name in noise if name not in names), None)
+        if other is not None:
+            raise ArgumentError(f"noise: {other!r} is no unknown{closest(str(other), names)}")
         missing = [name for name in names if name not in noise]
         if missing:
             raise ArgumentError(f"noise must have a number for every unknown; missing: {', '.join(missing)}")
