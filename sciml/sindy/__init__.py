@@ -13,8 +13,10 @@ from sciml.sindy.libraries import (
     FormulaLibrary,
     Library,
     LogarithmicLibrary,
+    MagnitudeLibrary,
     PolynomialLibrary,
     RationalLibrary,
+    RootLibrary,
     TrigonometricLibrary,
 )
 from sciml.sindy.simulation import Simulation
@@ -41,8 +43,10 @@ __all__ = [
     "FormulaLibrary",
     "Library",
     "LogarithmicLibrary",
+    "MagnitudeLibrary",
     "PolynomialLibrary",
     "RationalLibrary",
+    "RootLibrary",
     "SINDy",
     "Simulation",
     "TrigonometricLibrary",

@@ -11,10 +11,12 @@ from sciml.sindy.answers import answer
 from sciml.sindy.competition import compete
 from sciml.sindy.discovery import Discovery
 from sciml.sindy.output_error import observed
+from sciml.sindy.pooling import Pool
 from sciml.sindy.refinement import HOLDS, NOISE_FLOOR
 from sciml.sindy.request import request_of
 from sciml.sindy.revision import finer_grid, first_grid, garbage
 from sciml.sindy.samples import prepare
+from sciml.sindy.tempering import tempered
 
 __all__ = ["discover"]
 
@@ -55,7 +57,8 @@ def discover(
     names : of the unknowns ("x,y" or a sequence); by default x, y, z, or x1, x2, ... from four on
     library : a `Library`, several in a list (the evidence decides between them), a mapping from unknowns to libraries,
         texts in the notation, or a pysindy library; by default polynomials, and where these do not explain the data,
-        polynomials with sines, fractions, exponentials or saturations x*y/(b + x), whose b is estimated, too
+        polynomials with sines, fractions, exponentials, logarithms and roots (of positive states), magnitudes and
+        signs (of others), or saturations x*y/(b + x), whose b is estimated, too
     degree : of the polynomial library; by default chosen by evidence, up to what the data allow
     control : inputs [N, c] that act on the system, or a list of them; complete and without noise
     control_names : by default u, or u1, u2, ...
@@ -96,8 +99,12 @@ def discover(
     pieces = first_grid(request)
     samples = prepare(request, None, pieces)
     report(f"smoothed {len(samples.z)} samples of {', '.join(request.trajectories.names)}")
-    pool, chosen = compete(request, samples, report)
-    for _ in range(FINER_GRIDS):
+
+    def coarse(pool: Pool) -> bool:
+        return bool((finer_grid(request, samples, pool, pieces) != pieces).any())
+
+    pool, chosen = compete(request, samples, report, coarse=coarse)
+    for left in reversed(range(FINER_GRIDS)):
         finer = finer_grid(request, samples, pool, pieces)
         if (finer == pieces).all():
             break
@@ -105,12 +112,14 @@ def discover(
         samples = prepare(request, samples.rejected, pieces)
         report(f"the sampling is coarse for this law: {len(samples.z)} states for {len(samples.rows)} samples")
         before = pool.ranked[0].estimate.error
-        pool, chosen = compete(request, samples, report, pool)
+        pool, chosen = compete(request, samples, report, pool, coarse if left else None)
         if not pool.ranked or (
             pool.ranked[0].estimate.error > HOLDS * 1.001 and before < 2 * pool.ranked[0].estimate.error
         ):
             # It was not the sampling.
             break
+    if pool.provisional:
+        pool, chosen = compete(request, samples, report, pool)
     for _ in range(SECOND_LOOKS):
         rejected = garbage(request, samples, pool)
         if (rejected == samples.rejected).all():
@@ -124,5 +133,5 @@ def discover(
     if pool.system.floor == NOISE_FLOOR:
         pool.finish()
     law = answer(request, samples, pool, chosen, time.perf_counter() - begin)
-    law = observed(request, samples, pool, chosen, law, report)
+    law = tempered(request, samples, pool, law, report) or observed(request, samples, pool, chosen, law, report)
     return replace(law, wall_time=time.perf_counter() - begin)

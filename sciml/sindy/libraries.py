@@ -23,8 +23,11 @@ __all__ = [
     "ExponentialLibrary",
     "FormulaLibrary",
     "Library",
+    "LogarithmicLibrary",
+    "MagnitudeLibrary",
     "PolynomialLibrary",
     "RationalLibrary",
+    "RootLibrary",
     "TrigonometricLibrary",
     "exponent_table",
     "monomial_text",
@@ -179,6 +182,29 @@ class LogarithmicLibrary(Library):
     def terms(self, names: Sequence[str]) -> tuple[Term, ...]:
         """Return log(x) and x*log(x) by variable."""
         return _functions([f"{factor}log({name})" for name in names for factor in ("", f"{name}*")], 2)
+
+
+@final
+@dataclass(frozen=True)
+class RootLibrary(Library):
+    """Square roots sqrt(x) and x sqrt(x) of every variable, as in the emptying of a tank; for positive states only."""
+
+    def terms(self, names: Sequence[str]) -> tuple[Term, ...]:
+        """Return sqrt(x) and x*sqrt(x) by variable."""
+        return _functions([f"{factor}sqrt({name})" for name in names for factor in ("", f"{name}*")], 2)
+
+
+@final
+@dataclass(frozen=True)
+class MagnitudeLibrary(Library):
+    """sign(x), |x| and x |x| of the variables, of all if none are named: dry friction, rectifiers, quadratic drag."""
+
+    variables: tuple[str, ...] = ()
+
+    def terms(self, names: Sequence[str]) -> tuple[Term, ...]:
+        """Return sign(x), abs(x) and x*abs(x) by variable."""
+        own = [x for x in names if not self.variables or x in self.variables]
+        return _functions([text for x in own for text in (f"sign({x})", f"abs({x})", f"{x}*abs({x})")], 2)
 
 
 @final

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sciml.sindy.request import Request
     from sciml.sindy.samples import Samples
 
-__all__ = ["explained", "follow", "observed", "thinned"]
+__all__ = ["explained", "follow", "observed", "thinned", "wrong"]
 
 # Increments between nodes relative to the variation, on a grid for solutions; so many nodes at most.
 INCREMENT, MOST_NODES = 0.3, 3000
@@ -77,7 +77,7 @@ def observed(
     """
     first = replace(law, diagnostics={**law.diagnostics, "assumption": "independent noise"})
     no_flow = request.discrete or bool(request.trajectories.control_names)
-    if law.trusted or no_flow or not pool.ranked or not _wrong(pool, law):
+    if law.trusted or no_flow or not pool.ranked or not wrong(pool, law):
         return first
     if law.diagnostics["samples"] < LEAST_SAMPLES or np.all(explained(pool, samples) < 1):
         # What a solution tells more of than the data's mean does, is not given up.
@@ -107,7 +107,7 @@ def observed(
     )
 
 
-def _wrong(pool: Pool, law: Discovery) -> bool:
+def wrong(pool: Pool, law: Discovery) -> bool:
     """Whether a law does not explain the data: a misfit, or residuals that are alike, or a solution that leaves."""
     limit = max(COHERENT, NOTICED * np.sqrt(float(law.diagnostics["samples"])))
     coherent = max(law.diagnostics["coherence"].values(), default=0.0) > limit

@@ -136,6 +136,8 @@ class Pool:
         self.inner: tuple[Saturation, ...] = ()
         # By how much the best laws of other libraries were behind the winner, in the criterion.
         self.elsewhere: tuple[float, ...] = ()
+        # Whether its models were not compared yet, as the states are too coarse for them.
+        self.provisional = False
 
     @property
     def ranked(self) -> list[Model]:

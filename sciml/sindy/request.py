@@ -20,8 +20,10 @@ from sciml.sindy.libraries import (
     FormulaLibrary,
     Library,
     LogarithmicLibrary,
+    MagnitudeLibrary,
     PolynomialLibrary,
     RationalLibrary,
+    RootLibrary,
     TrigonometricLibrary,
 )
 from sciml.sindy.refinement import NOISE_FLOOR
@@ -36,6 +38,8 @@ MOST_COLUMNS = 340
 HIGHEST = 5
 # The polynomials beside sines, fractions and exponentials.
 RICH_DEGREE = 3
+# A state changes its sign where so large a part of the samples is so far, in units of the largest, on either side.
+SIDE, LEAST_SIDE = 0.1, 0.05
 _LEFT = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*('|_next)\s*\Z")
 _OPEN = re.compile(r"\+?\s*\.\.\.\s*\Z")
 
@@ -201,9 +205,19 @@ def _ladder(record: Trajectories) -> tuple[Library, ...]:
     small = PolynomialLibrary(min(degree, RICH_DEGREE))
     others = [TrigonometricLibrary((1.0, 2.0), pairs=d <= 3), RationalLibrary(), ExponentialLibrary()]
     if np.nanmin(record.values) > 0 and not record.control_names:
-        others.append(LogarithmicLibrary())
+        others += [LogarithmicLibrary(), RootLibrary()]
+    both = tuple(name for name, x in zip(record.names, record.values.T, strict=True) if _changes_sign(x))
+    if both:
+        others.append(MagnitudeLibrary(both))
     rich = [small + other for other in others]
     return (PolynomialLibrary(degree), *(library for library in rich if fits(library)))
+
+
+def _changes_sign(x: np.ndarray) -> bool:
+    """Whether samples are on both sides of zero, and not by their noise alone: else x*abs(x) passes for x**2."""
+    x = x[np.isfinite(x)]
+    size = np.abs(x).max(initial=0.0)
+    return bool(min(np.mean(x > SIDE * size), np.mean(x < -SIDE * size)) > LEAST_SIDE)
 
 
 def _known(known: Any, record: Trajectories, discrete: bool) -> dict[str, Known]:

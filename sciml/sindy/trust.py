@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sciml.sindy.pooling import TIE
 from sciml.sindy.refinement import HOLDS, NOISE_FLOOR, Estimate, System
 from sciml.sindy.reproduction import FAR, correlations, reach
 from sciml.sindy.simulation import single_slope
+from sciml.sindy.wider import outside
 
 if TYPE_CHECKING:
     from sciml.sindy.discovery import Discovery
@@ -35,6 +37,10 @@ MORE_NOISE = 1.5
 COHERENT, NOTICED, AUDIBLE = 5.0, 0.15, 2.0
 # Where nobody chose the library: terms that exceed their sum by more than this. Of 40 chaotic laws the most is 25.
 CANCELLING = 60.0
+# Noise that is the least which the first fits tell from none.
+UNRESOLVED = 1.5
+# By how much a term from outside of the library must make the data likelier, in the criterion.
+AHEAD = 0.0
 
 
 def diagnose(
@@ -111,7 +117,19 @@ def diagnose(
     counted = int((samples.spread[samples.rows] == 1).all(axis=1).sum())
     if counted < LEAST_SAMPLES:
         reasons.append(f"only {counted} complete samples")
-    # Asked last, and only of a law that nothing else speaks against: it costs a solution.
+    if pool.system.floor == NOISE_FLOOR and request.noise is None and winner.noise.max() <= UNRESOLVED * NOISE_FLOOR:
+        # The fits went on with ever less noise, and the law held no longer.
+        reasons.append(
+            f"the law follows the data to {float(winner.noise.max()):.1g} of their size, and not more closely, though "
+            "they show no noise: it is only near, or the sampling is coarse"
+        )
+    # The last two are asked of laws only that nothing else speaks against: they cost a fit and a solution.
+    without = None if reasons else outside(request, samples, pool, library)
+    if without is not None and without.ahead > AHEAD:
+        reasons.append(
+            f"with {without.term} in the equation of {without.unknown}, which the library does not have, the data are "
+            f"likelier (by {without.ahead:.2g} in the criterion); offer it, or a higher degree"
+        )
     farthest = None if reasons or request.discrete else _farthest(law, record)
     if farthest is not None and farthest > FAR:
         reasons.append("the law's own solution from the first state leaves the data within the time of the record")
@@ -129,6 +147,8 @@ def diagnose(
         "coherence": dict(zip(record.names, map(float, coherence), strict=True)),
         # In units of the data's range; None where other reasons made the question idle.
         "farthest": farthest,
+        # The best term that the library does not have, its unknown, and by how much the law with it is likelier.
+        "outside": None if without is None else asdict(without),
         "samples": len(samples.rows),
         "nodes": len(samples.z),
         "trajectories": len(record.slices),
