@@ -122,7 +122,7 @@ OPTIONS = (
 HELP = usage(
     "discover",
     ("FILE [options]",),
-    "Find the differential equations behind measurements: a table (.csv, .tsv, .txt, .dat) or archive (.npz, .npy, .mat).",
+    "Find the differential equations behind measurements: tables (.csv, .tsv, .txt, .dat), arrays (.npz, .npy, .mat).",
     OPTIONS,
     (
         "trajectory.csv",

@@ -12,6 +12,7 @@ from sciml import sindy
 from sciml.discover import main as discover
 from sciml.errors import ArgumentError
 from sciml.gridded import grid_of
+from sciml.sindy.discovery import Discovery
 
 pytestmark = pytest.mark.usefixtures("own_directory")
 
@@ -35,6 +36,20 @@ def test_from_python_a_coordinate_of_one_letter_several_times_is_refused_with_a_
     name = next(name for name in coordinates if len(set(name)) == 1 and len(name) > 1)
     with pytest.raises(ArgumentError, match=rf"{name!r} is several times one letter.*order 2; call it {name[0]!r}"):
         sindy.discover_field({name: grids[k] for name, k in coordinates.items()}, {"u": u})
+
+
+def test_the_law_of_a_field_says_that_it_is_solved_as_a_problem():
+    law = Discovery(("u",), ("u_t = -2*u_x",), {"u": {"u_x": -2.0}}, kind="field", coordinates=("x", "t"))
+    u = np.ones((32, 48))
+    for call in (
+        lambda: law.predict(u),
+        lambda: law.predict([u]),
+        lambda: law.simulate(u[:, 0], [0, 1]),
+        lambda: law.score(u),
+        law.to_torch,
+    ):
+        with pytest.raises(ArgumentError, match=r"no function of states; solve law\.problem\(\.\.\.\) instead"):
+            call()
 
 
 def test_coordinates_keep_the_names_that_the_user_gave_or_that_others_have():

@@ -137,6 +137,7 @@ class Discovery:
         ArgumentError
             wrong shapes, no control where the law needs it; a field's law.
         """
+        self._refuse_field()
         if isinstance(x, (list, tuple)) and len(x) and np.ndim(x[0]) == 2:
             controls = [None] * len(x) if control is None else control
             return [self.predict(each, u) for each, u in zip(x, controls, strict=True)]
@@ -166,6 +167,7 @@ class Discovery:
         Simulation
             states [T, d] or [B, T, d]: never fewer rows than asked for, NaN after a blow-up, and a status that says so.
         """
+        self._refuse_field()
         return simulate(self, initial, t, control=control, rtol=rtol, atol=atol)
 
     def score(self, x: Any, t: Any = 1.0, *, control: Any = None) -> float:
@@ -175,8 +177,18 @@ class Discovery:
         ----------
         x : array [N, d], or a list of trajectories
         t : sampling times [N], a list of them, or the time step
+
+        Raises
+        ------
+        ArgumentError
+            wrong shapes; a field's law, which `problem` makes solvable.
         """
+        self._refuse_field()
         return score_of(self, x, t, control)
+
+    def _refuse_field(self) -> None:
+        if self.kind == "field":
+            raise ArgumentError("the law of a field is no function of states; solve law.problem(...) instead")
 
     # -- as something else -----------------------------------------------------------------------------------------
 

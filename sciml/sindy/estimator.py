@@ -14,9 +14,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sciml.data_names import is_word, refuse_words
-from sciml.errors import ArgumentError, NotationError, ProblemWarning
-from sciml.notation import Vocabulary
+from sciml.data_names import refuse_words
+from sciml.errors import ArgumentError, ProblemWarning
 from sciml.sindy.adoption import library_of
 from sciml.sindy.discover import discover
 from sciml.sindy.discovery import Discovery
@@ -26,6 +25,7 @@ from sciml.sindy.regression import SMOOTHED, law_of, library_for, offered_librar
 from sciml.sindy.request import request_of
 from sciml.sindy.samples import prepare
 from sciml.sindy.simulation import Simulation
+from sciml.sindy.trajectories import usable
 
 __all__ = ["SINDy"]
 
@@ -211,10 +211,7 @@ class SINDy(BaseEstimator):
         for name in ("known", "forbidden", "noise"):
             if getattr(self, name) is not None:
                 raise ArgumentError(f"{name} needs trajectories: fit(X, t=t)")
-        finite: Any = "allow-nan" if self.missing else True
-        pair: Any = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_all_finite=finite
-        )
+        pair = self._validated(X, y, multi_output=True, y_numeric=True)
         states, target = (np.asarray(part, dtype=np.float64) for part in pair)
         complete = np.isfinite(states).all(axis=1)
         states, target = states[complete], target[complete]
@@ -240,20 +237,30 @@ class SINDy(BaseEstimator):
         return {n: getattr(self, n) for n in ("kind", "members", "inclusion", "threshold", "ridge", "seed")}
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:
-        finite: Any = "allow-nan" if self.missing else True
         if not hasattr(X, "columns") and np.asarray(X).dtype.kind == "b":
             raise ArgumentError("X must be real numbers, not truth values; if 0 and 1 are meant, give X.astype(float)")
-        return np.asarray(validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=finite))
+        return np.asarray(self._validated(X, reset=reset))
+
+    def _validated(self, *given: Any, **how: Any) -> Any:
+        finite: Any = "allow-nan" if self.missing else True
+        try:
+            return validate_data(self, *given, dtype=np.float64, ensure_all_finite=finite, **how)
+        except ValueError as error:
+            # scikit-learn goes on to recommend estimators that have nothing to do with equations.
+            if str(error).startswith("Input X contains NaN"):
+                advice = "SINDy(missing=True) takes NaN for missing samples, and with y leaves such rows out"
+                raise ArgumentError(f"Input X contains NaN: {advice}") from None
+            raise
 
     def _names(self, count: int) -> tuple[str, ...]:
         given = self.names
         if given is None:
             given = tuple(self.__dict__.get("feature_names_in_", ()))
-            if not _usable(given):
+            if not usable(given):
                 given = _DEFAULT_NAMES.get(count, tuple(f"x{k + 1}" for k in range(count)))
         names = tuple(part.strip() for part in given.split(",")) if isinstance(given, str) else tuple(given)
         refuse_words([name for name in names if isinstance(name, str)], "names")
-        if len(names) != count or not _usable(names):
+        if len(names) != count or not usable(names):
             raise ArgumentError(f"names must be {count} different names, one for each column, got {list(names)}")
         return names
 
@@ -391,13 +398,3 @@ class SINDy(BaseEstimator):
 
 def _several(X: Any) -> bool:
     return isinstance(X, (list, tuple)) and len(X) > 0 and np.ndim(X[0]) == 2
-
-
-def _usable(names: Sequence[Any]) -> bool:
-    if not names or not all(isinstance(name, str) and not is_word(name) for name in names):
-        return False
-    try:
-        Vocabulary(("t",), tuple(names), ())
-    except NotationError:
-        return False
-    return True

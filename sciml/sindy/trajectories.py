@@ -13,7 +13,7 @@ from sciml.data_names import free_name, is_word, refuse_words
 from sciml.errors import ArgumentError, NotationError
 from sciml.notation import Vocabulary
 
-__all__ = ["LEAST_SAMPLES", "Trajectories", "refuse_many", "refuse_sizes", "trajectories_of"]
+__all__ = ["LEAST_SAMPLES", "Trajectories", "refuse_many", "refuse_sizes", "trajectories_of", "usable"]
 
 LEAST_SAMPLES = 8
 # Coupled oscillators with linear terms alone: 20 of them take about a minute, 30 several.
@@ -247,14 +247,18 @@ def _headers(records: Sequence[Any], what: str) -> tuple[str, ...] | None:
     found = [tuple(record.columns) if hasattr(record, "columns") else None for record in records]
     if any(header != found[0] for header in found):
         raise ArgumentError(f"{what}: all data frames must have the same columns in the same order, not {found[:2]}")
-    names = found[0]
-    if names is None or not all(isinstance(name, str) and not is_word(name) for name in names):
-        return None
+    return found[0] if usable(found[0] or ()) else None
+
+
+def usable(names: Sequence[Any]) -> bool:
+    """Return whether all of these can be names of unknowns together."""
+    if not names or not all(isinstance(name, str) and not is_word(name) for name in names):
+        return False
     try:
-        Vocabulary(("t",), names)
+        Vocabulary(("t",), tuple(names))
     except NotationError:
-        return None
-    return names
+        return False
+    return True
 
 
 def _names(what: str, given: Sequence[str] | str | None, count: int, default: tuple[str, ...]) -> tuple[str, ...]:
