@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ NOISY = 5.0
 # An interval is cut so far beyond zero and twice the estimate.
 FAR = 0.6
 FINE = 500
+_SYMBOL = re.compile(r"([A-Za-z]+)(\d*|_[A-Za-z0-9]{1,3})")
 
 
 def plot(law: Discovery, path: str | Path | None = None) -> Picture:
@@ -35,7 +37,8 @@ def plot(law: Discovery, path: str | Path | None = None) -> Picture:
     Trajectories: for each unknown the samples of the first trajectory, its denoised states, and the law solved from the
     first of them; the phase portrait of two or three unknowns. Fields: data and denoised field as colour maps. Beside
     them every coefficient with its 95 % interval relative to the estimate (a hollow dot: an inclusion probability below
-    one half), and the runner-up's as a cross.
+    one half), the runner-up's as a cross, and in words the estimate with its standard error. A term of the runner-up
+    alone has no estimate that it could be drawn relative to, and stands there in words.
 
     Parameters
     ----------
@@ -110,12 +113,12 @@ def _trajectories(law: Discovery, figure: Picture, place: Any, panels: int) -> N
             axes.set_ylim(low - room, high + room)
         if solved is not None:
             axes.plot(solved[0], solved[1][:, i], "--", color=color_of(1), linewidth=1.0, label="law, solved")
-        axes.set_ylabel(f"${mathtext(name)}$")
+        axes.set_ylabel(_symbol(name))
         axes.margins(x=0.01)
         if i < panels - 1:
             axes.tick_params(labelbottom=False)
         else:
-            axes.set_xlabel("step" if law.kind == "map" else f"${mathtext(law.coordinates[-1])}$")
+            axes.set_xlabel("step" if law.kind == "map" else _symbol(law.coordinates[-1]))
     if first is not None and first.get_legend_handles_labels()[1]:
         first.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
 
@@ -127,6 +130,8 @@ def _portrait(law: Discovery, figure: Picture, place: Any) -> None:
     phase(axes, dict(zip(law.names, states[thin].T, strict=True)), {})
     if law.data:
         axes.plot(*law.data[0][thin].T, ".", color="0.7", ms=2, zorder=0)
+    for axis, name in zip("xyz", law.names, strict=False):
+        getattr(axes, f"set_{axis}label")(_symbol(name))
     if len(law.names) == 3:
         axes.set_box_aspect(None, zoom=0.8)
 
@@ -146,9 +151,9 @@ def _fields(law: Discovery, figure: Picture, place: Any) -> None:
             x, t = np.asarray(law.times[0]), np.asarray(law.times[-1])
             mesh = field(axes, t[_thin(len(t))], x, np.nan_to_num(values[:, _thin(len(t))]))
             figure.colorbar(mesh, ax=axes, pad=0.01)
-            axes.set_title(f"${mathtext(name)}$, {title}")
-            axes.set_xlabel(f"${mathtext(law.coordinates[-1])}$")
-            axes.set_ylabel(f"${mathtext(law.coordinates[0])}$")
+            axes.set_title(f"{_symbol(name)}, {title}")
+            axes.set_xlabel(_symbol(law.coordinates[-1]))
+            axes.set_ylabel(_symbol(law.coordinates[0]))
 
 
 def _coefficients(law: Discovery, axes: Axes) -> None:
@@ -174,9 +179,8 @@ def _coefficients(law: Discovery, axes: Axes) -> None:
             axes.plot(1, place, "o", ms=5, mfc=color if probability > 0.5 else "white", mec=color, mew=1.1)
             error = law.standard_errors.get(name, {}).get(term)
             text += f" ± {error:.2g}" if error else ""
-        if law.alternatives:
-            # Of a term that the law has not the runner-up's own value is the unit.
-            shown = 1.0 if value is None else 0.0 if other is None else other * np.sign(value) / size
+        if law.alternatives and value is not None:
+            shown = 0.0 if other is None else other * np.sign(value) / size
             axes.plot(np.clip(shown, -FAR, 2 + FAR), place, "x", color="0.35", ms=5, mew=1.0)
         labels.append(f"{_left_side(law, name)}: {_plain(term)}")
         axes.annotate(text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
@@ -187,17 +191,30 @@ def _coefficients(law: Discovery, axes: Axes) -> None:
     for at in (0, 1):
         axes.axvline(at, color="0.6", linewidth=0.7, linestyle="-" if at == 0 else ":")
     axes.set_xlabel("relative to the estimate" + (f"; {left_out} more terms" if left_out else ""))
-    axes.set_title("95 % intervals" + (" (×: runner-up)" if rival else ""))
+    axes.set_title("bars: 95 % intervals, ±: standard errors" + ("\n×: runner-up" if rival else ""), fontsize=9)
 
 
 def _left_side(law: Discovery, name: str) -> str:
     """What an equation gives: the rate of an unknown, or of a map its next value."""
+    symbol = _symbol(name)
     if law.kind == "map":
-        return f"next ${mathtext(name)}$"
+        return f"next {symbol}"
     if law.kind == "field":
-        return f"${mathtext(name)}_{{{mathtext(law.coordinates[-1])}}}$"
+        time = mathtext(law.coordinates[-1])
+        return rf"${{{mathtext(name)}}}_{{{time}}}$" if symbol.startswith("$") else rf"{name}$_{{{time}}}$"
+    if not symbol.startswith("$"):
+        return f"{name}'"
     # A dot belongs over a letter, not over the middle of a word.
     return rf"$\dot{{{mathtext(name)}}}$" if len(name.rstrip("0123456789")) == 1 else rf"${mathtext(name)}'$"
+
+
+def _symbol(name: str) -> str:
+    """Return a name for a label: a letter with at most one short subscript as mathematics, a word as it is written."""
+    match = _SYMBOL.fullmatch(name)
+    if match is None:
+        return name
+    stem = mathtext(match[1])
+    return f"${mathtext(name)}$" if len(match[1]) == 1 or not stem.startswith(r"\mathrm") else name
 
 
 def _plain(term: str) -> str:
