@@ -28,6 +28,8 @@ NOISY = 5.0
 # An interval is cut so far beyond zero and twice the estimate.
 FAR = 0.6
 FINE = 500
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _SYMBOL = re.compile(r"([A-Za-z]+)(\d*|_[A-Za-z0-9]{1,3})")
 
 
@@ -219,4 +221,6 @@ def _symbol(name: str) -> str:
 
 def _plain(term: str) -> str:
     """Return a term for a label: raised exponents, dots for products, nothing that matplotlib takes for mathematics."""
-    return pretty(term).replace("$", r"\$")
+    shown = pretty(term).replace("$", r"\$")
+    # Beside mathematics matplotlib has no raised digits but 1, 2 and 3.
+    return _RAISED.sub(lambda match: f"$^{{{match[0].translate(_DIGITS)}}}$", shown)

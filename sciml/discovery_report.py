@@ -34,7 +34,8 @@ def describe_data(name: str, measured: Records | Grid) -> str:
         several = f" in {len(measured.times)} trajectories" if len(measured.times) > 1 else ""
         low, high = min(t.min() for t in measured.times), max(t.max() for t in measured.times)
         lost = sum(int(np.isnan(x).sum()) for x in measured.states)
-        lines = [f"{name}: {samples} samples of {', '.join(measured.names)}{several}, t from {low:.6g} to {high:.6g}"]
+        counted = f"{samples} sample{'s' * (samples != 1)} of {', '.join(measured.names)}{several}"
+        lines = [f"{name}: {counted}, t from {low:.6g} to {high:.6g}"]
         lines += [f"    inputs: {', '.join(measured.control_names)}"] if measured.control_names else []
         lines += [f"    {lost} entries are missing"] if lost else []
     return "\n".join([*lines, *(f"    assumed: {text}" for text in measured.assumptions)])

@@ -75,6 +75,16 @@ def test_a_word_is_written_as_it_is_and_a_letter_has_one_subscript_at_most(name:
     figure.canvas.draw()
 
 
+def test_every_character_of_the_labels_has_a_glyph(caplog: pytest.LogCaptureFixture, own_directory: None):
+    terms = ["x**4*theta", "theta**12", "x*sin(theta)**2", "omega_0*x**0.5", "1"]
+    found = Discovery(
+        ("x", "theta", "omega_0"), ("",) * 3, {name: dict.fromkeys(terms, -2.0) for name in ("x", "theta", "omega_0")}
+    )
+    figure = plot(found, "figure.png")
+    assert "glyph" not in caplog.text
+    assert labels(figure.axes[-1])[:2] == [r"$\dot{x}$: x$^{4}$·θ", r"$\dot{x}$: θ$^{12}$"]
+
+
 @pytest.mark.parametrize(("name", "shown", "left"), [("u1", "$u_{1}$", "${u_{1}}_{t}$"), ("dye", "dye", "dye$_{t}$")])
 def test_the_names_of_fields_can_be_drawn(name: str, shown: str, left: str):
     x, t = np.linspace(0, 1, 20), np.linspace(0, 2, 30)
