@@ -199,7 +199,33 @@ def test_a_factor_answers_least_squares_on_every_support() -> None:
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, 7)) * np.logspace(-6, 6, 7)
     w = np.array([0, 3e6, 0, 0, 2.0, 0, 1e-6])
-    y = X @ w + 1e-3 * generator.normal(size=60)
+    y = X def test_what_a_factor_remembers_of_a_support_holds_for_every_part_of_the_library() -> None:
+    X = np.random.default_rng(2).normal(size=(60, 9))
+    used, every = Factor(X, np.ones(8), np.ones(8, dtype=bool)), np.ones(8, dtype=bool)
+    for support in ([1, 4], [4, 1], []):
+        for mask in (every, np.arange(8) % 2 == 0, np.arange(8) < 3, every):
+            rss, with_one = Factor(X, np.ones(8), every).additions(support, mask)
+            again, others = used.additions(support, mask)
+            assert again == pytest.approx(rss, rel=1e-12)
+            np.testing.assert_allclose(others, with_one, rtol=1e-12)
+            assert set(np.flatnonzero(np.isfinite(others))) == set(np.flatnonzero(mask)) - set(support)
+
+
+def test_the_column_nearest_to_a_term_is_told_apart_from_the_rest_of_the_law() -> None:
+    generator = np.random.default_rng(3)
+    X = generator.normal(size=(80, 7))
+    # Column 5 is column 2 but for a multiple of column 0, which stays in the law.
+    X[:, 5] = -3.0 * X[:, 2] + 2.0 * X[:, 0]
+    factor = Factor(X, np.ones(6), np.ones(6, dtype=bool))
+    cosine, column = factor.nearest([0, 2], 2, np.ones(6, dtype=bool))
+    assert column == 5
+    assert cosine == pytest.approx(1.0)
+    cosine, column = factor.nearest([0, 2], 2, np.arange(6) != 5)
+    assert column != 5
+    assert cosine < 0.3
+
+
+@ w + 1e-3 * generator.normal(size=60)
     factor = Factor(np.column_stack([X, y]), np.full(7, 5.0), np.ones(7, dtype=bool))
     for support in ((1,), (1, 4), (0, 1, 4, 6)):
         scaled = X[:, support] / factor.scale[list(support)]

@@ -33,6 +33,8 @@ MOST_EXACT = 600
 # Points of the coarse grid on an axis: so many for each wave, and these, which the window's derivatives need.
 POINTS_PER_WAVE, POINTS = 4, 16
 POINTS_OF_TAPERS = 64
+# Rows of a covariance that are made at a time.
+ROWS = 64
 
 
 @final
@@ -134,7 +136,7 @@ class ModeCovariance:
         first, second = index[:, None, :], index[None, :, :]
         steps = np.append(np.cumprod(shape[:0:-1])[::-1], 1)
         self._straight, self._crossed = ((first - second) % shape) @ steps, ((first + second) % shape) @ steps
-        self._sums: dict[tuple[Key, Key, bool], tuple[np.ndarray, np.ndarray] | None] = {}
+        self._sums: dict[tuple[Key, Key, bool], np.ndarray | None] = {}
 
     def _waves(self, j: int, shift: np.ndarray) -> dict[Key, np.ndarray]:
         """Return the factors of the window and its derivatives in a term, [M] each."""
@@ -167,53 +169,65 @@ class ModeCovariance:
                     found[key] = found.get(key, 0.0) - w[j] * waves
         return found
 
-    def _pair(self, key: Key, other: Key, linear: bool) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the Fourier sums of w w' c at the differences and at the sums of wave numbers, [M, M] each."""
+    def _pair(self, key: Key, other: Key, linear: bool) -> np.ndarray | None:
+        """Return the Fourier sums of w w' c at all wave numbers of the coarse grid, in a row; None: they are zero."""
         key, other = sorted((key, other))
         if (key, other, linear) not in self._sums:
             values = self._moments(key[0], other[0], linear)
             if values is None:
                 self._sums[key, other, linear] = None
             else:
-                spectrum = np.asarray(fft.fftn(values * (self._taper(key[1]) * self._taper(other[1])))).ravel()
-                self._sums[key, other, linear] = spectrum[self._straight], spectrum[self._crossed]
+                spectrum = np.asarray(fft.fftn(values * (self._taper(key[1]) * self._taper(other[1]))))
+                self._sums[key, other, linear] = spectrum.ravel()
         return self._sums[key, other, linear]
 
-    def matrix(self, w: np.ndarray, linear: bool = False) -> np.ndarray:
-        """Return the covariance of the stacked residual [n, n]."""
+    def _sides(self, w: np.ndarray, linear: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the covariances of the complex residuals with each other and with their conjugates, [M, M] each."""
         factors = self._factors(w)
         M = len(self._index)
-        straight, crossed = np.zeros((M, M), dtype=complex), np.zeros((M, M), dtype=complex)
+        straight, crossed = np.empty((M, M), dtype=complex), np.empty((M, M), dtype=complex)
+        pairs = []
         parts = list(factors.items())
         for k, (key, left) in enumerate(parts):
             for other, right in parts[k:]:
                 sums = self._pair(key, other, linear)
-                if sums is None:
-                    continue
-                here = sums[0] * left[:, None]
-                here *= np.conj(right)
-                there = sums[1] * left[:, None]
-                there *= right
-                straight += here
-                crossed += there
-                if other != key:
-                    straight += np.conj(here.T)
-                    crossed += there.T
+                if sums is not None:
+                    # A part with itself is its own mirror image; of others the image is added.
+                    sides = ([left], [right]) if other == key else ([left, right], [right, left])
+                    pairs.append((sums, np.stack(sides[0], axis=1), np.stack(sides[1])))
+        # Few rows at a time stay in fast memory, and what is left of the diagonal are mirror images.
+        for low in range(0, M, ROWS):
+            rows = slice(low, min(low + ROWS, M))
+            shape = (rows.stop - low, M - low)
+            here, there = np.zeros(shape, dtype=complex), np.zeros(shape, dtype=complex)
+            at, across = (np.ascontiguousarray(places[rows, low:]) for places in (self._straight, self._crossed))
+            for sums, left, right in pairs:
+                here += sums[at] * (left[rows] @ np.conj(right[:, low:]))
+                there += sums[across] * (left[rows] @ right[:, low:])
+            straight[rows, low:], crossed[rows, low:] = here, there
+            straight[low:, rows], crossed[low:, rows] = np.conj(here.T), there.T
+        return straight, crossed
+
+    def matrix(self, w: np.ndarray, linear: bool = False) -> np.ndarray:
+        """Return the covariance of the stacked residual [n, n]."""
+        straight, crossed = self._sides(w, linear)
         exact = self.system.residual_spectrum(w, linear)
         slow = np.real(np.diag(straight))
         # What slow windows miss belongs to single modes; what they have too much is scaled away.
         missing = np.maximum(exact - slow, 0.0) + 1e-12 * exact
         scale = np.sqrt(exact / (slow + missing))
-        straight *= scale[:, None] * scale
-        crossed *= scale[:, None] * scale
         own = missing * scale**2
         kept = ~self.real
-        top = 0.5 * np.real(straight + crossed)
-        low = 0.5 * np.real(straight - crossed)[np.ix_(kept, kept)]
-        side = 0.5 * np.imag(crossed - straight)[:, kept]
-        np.einsum("mm->m", top)[:] += np.where(self.real, own, 0.5 * own)
-        np.einsum("mm->m", low)[:] += 0.5 * own[kept]
-        return np.block([[top, side], [side.T, low]])
+        M = len(scale)
+        straight *= 0.5 * scale[:, None] * scale
+        crossed *= 0.5 * scale[:, None] * scale
+        result = np.empty((M + int(kept.sum()),) * 2)
+        result[:M, :M] = np.real(straight) + np.real(crossed)
+        result[M:, M:] = (np.real(straight) - np.real(crossed))[np.ix_(kept, kept)]
+        result[:M, M:] = (np.imag(crossed) - np.imag(straight))[:, kept]
+        result[M:, :M] = result[:M, M:].T
+        np.einsum("mm->m", result)[:] += np.append(np.where(self.real, own, 0.5 * own), 0.5 * own[kept])
+        return result
 
     def revealed(self, w: np.ndarray, z: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Return Cov(e_j, r) z for the columns `chosen` and z [n] = C^-1 r, complex [M, len(chosen)]."""

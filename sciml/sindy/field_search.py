@@ -15,7 +15,7 @@ from sciml.sindy.field_selection import Candidate, Factor, Selection
 from sciml.sindy.field_spectrum import Modes
 from sciml.sindy.field_system import WeakSystem
 
-__all__ = ["Search", "misfit_limit", "search"]
+__all__ = ["MOST_TERMS", "Search", "misfit_limit", "search"]
 
 # Starts come from all modes and from those that stand further out of the noise.
 CUTS = (1.0, 4.0, 16.0, 64.0)
@@ -28,7 +28,8 @@ LADDER_STEPS = 8
 DESCENTS = 4
 ROUNDS = 12
 VERIFIED = 6
-
+# More terms than these in one equation are a fit, not a law.
+MOST_TERMS = 12
 
 # For the joint covariance, more modes than these are thinned out, at random.
 MOST_JOINT = 600
@@ -43,6 +44,8 @@ HOPELESS = 4.0
 CLOSE, CLOSE_REMOVALS = 10.0, 100.0
 # So many candidates of the fast search as close to its winner are judged with it.
 MOST_CLOSE = 4
+# The square of the cosine of two columns above which they are much alike.
+ALIKE = 0.9
 
 
 @final
@@ -59,6 +62,8 @@ class Search:
     modes : how many modes were used.
     doubt : how far above one the mean square of all modes' residuals is, in standard deviations, where the choice was
         made with a part of them; else zero.
+    selection : the problem with all modes taken as independent.
+    alike : solved candidates with another linear term in the place of one of the winner's, whose column is much alike.
     """
 
     best: Candidate
@@ -67,6 +72,19 @@ class Search:
     n: int
     modes: int
     doubt: float
+    selection: Selection
+    alike: tuple[Candidate, ...] = ()
+
+    def near(self, support: tuple[int, ...]) -> bool:
+        """Whether a support is near the winner where modes are independent, and not just the winner with more terms."""
+        if set(self.best.support) <= set(support):
+            return False
+        own, other = (self.selection.solve(s).criterion for s in (self.best.support, support))
+        return other < own + CLOSE_REMOVALS
+
+    def length(self, support: tuple[int, ...]) -> float:
+        """Return the description length of a support."""
+        return float(self.selection.penalties[list(support)].sum())
 
     @property
     def fits(self) -> bool:
@@ -107,8 +125,8 @@ def search(
     selection = Selection(system, penalties, allowed, fixed)
     proposals = tuple(proposals)
     found = _propose(selection, allowed, proposals)
-    if found[0].misfit > HOPELESS * misfit_limit(selection.n):
-        return Search(found[0], tuple(found[:VERIFIED]), (), selection.n, len(system.modes.index), 0.0)
+    if found[0].misfit > HOPELESS * misfit_limit(selection.n) or _endless(found):
+        return Search(found[0], tuple(found[:VERIFIED]), (), selection.n, len(system.modes.index), 0.0, selection)
     part = _thinned(system, MOST_JOINT, np.random.default_rng(seed))
     joint = JointSelection(ModeCovariance(part, moments), penalties, allowed, fixed)
     solved: dict[tuple[int, ...], Candidate] = {}
@@ -138,12 +156,15 @@ def search(
         neighbours = tuple(
             (value - base + best.criterion, support) for value, support in factor.moves(list(best.support), allowed)
         )
+        if len(best.support) > MOST_TERMS:
+            # What is a fit stays one with a term more or less, and each costs as much as all that was before.
+            break
         close = [s for value, s in neighbours[:VERIFIED] if value < best.criterion + CLOSE or len(solved) < 2]
         # A term with much noise covers its own absence in the linear problem, which keeps the noise.
         shorter = [
             s for value, s in neighbours if len(s) < len(best.support) and value < best.criterion + CLOSE_REMOVALS
         ]
-        for support in dict.fromkeys([*close, *shorter]):
+        for support in dict.fromkeys([*close, *shorter[:VERIFIED]]):
             if support not in solved:
                 solved[support] = joint.solve(support, factor.solve(support))
         if min(solved.values(), key=lambda c: c.criterion) is best:
@@ -157,8 +178,14 @@ def search(
         # They also determine the numbers.
         final = selection.solve(pool[0].support, pool[0].w)
         pool[0] = replace(pool[0], w=final.w, covariance=final.covariance)
+    alike = tuple(_lookalikes(joint, factor, pool[0]))
     doubt = doubts[pool[0].support]
-    return Search(pool[0], tuple(pool), neighbours, joint.n, len(part.modes.index), doubt)
+    return Search(pool[0], tuple(pool), neighbours, joint.n, len(part.modes.index), doubt, selection, alike)
+
+
+def _endless(found: list[Candidate]) -> bool:
+    """Whether the best has more terms than a law has, and none with fewer is near: a finer judge only takes longer."""
+    return len(found[0].support) > MOST_TERMS and not any(len(s) <= MOST_TERMS for s in _shorter(found))
 
 
 def _shorter(found: list[Candidate]) -> Iterator[tuple[int, ...]]:
@@ -169,6 +196,21 @@ def _shorter(found: list[Candidate]) -> Iterator[tuple[int, ...]]:
     for size in range(len(found[0].support)):
         if size in best and best[size].criterion < found[0].criterion + CLOSE_REMOVALS:
             yield best[size].support
+
+
+def _lookalikes(joint: JointSelection, factor: Factor, best: Candidate) -> Iterator[Candidate]:
+    """Yield laws with another linear term in the place of one of the best whose column is much like it.
+
+    In a single wave u_xx is a multiple of u. The linear problem has the noise of the best, in which terms with more
+    noise look worse than they are, so that such laws are solved for.
+    """
+    linear = np.array([term.degree == 1 for term in joint.system.library.terms])
+    for gone in best.support:
+        if linear[gone]:
+            cosine, other = factor.nearest(best.support, gone, linear & joint.allowed)
+            if cosine > ALIKE:
+                support = [*(j for j in best.support if j != gone), other]
+                yield joint.solve(support, factor.solve(support))
 
 
 def _doubt(candidate: Candidate, n: int) -> float:

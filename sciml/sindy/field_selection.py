@@ -7,7 +7,7 @@ change by adding, removing and swapping terms where that pays more than the desc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -24,6 +24,8 @@ CONVERGED = 1e-4
 # Mean square of the time derivative over a law's own noise below which the law says nothing of it. Right laws have
 # 0.4 and more (Kuramoto-Sivashinsky with 200 % noise), relations without the time derivative 1e-9 and less.
 DROWNED = 0.01
+# A column of unit length of which others leave less than this, squared, is made up of them.
+NOTHING = 1e-12
 
 
 def excess(rss: float, n: int) -> float:
@@ -86,6 +88,7 @@ class Factor:
         factor = np.asarray(linalg.qr(X / self.scale, mode="r", overwrite_a=True, check_finite=False)[0])[: X.shape[1]]
         self.R, self.y = factor[:, :-1], factor[:, -1] * self.scale[-1]
         self.penalties, self.allowed = penalties, allowed & (scale[:-1] > 0.0)
+        self._known: dict[tuple[int, ...], tuple[float, np.ndarray, np.ndarray]] = {}
 
     def _usable(self, allowed: np.ndarray | None) -> np.ndarray:
         return self.allowed if allowed is None else self.allowed & allowed
@@ -103,26 +106,46 @@ class Factor:
 
     def additions(self, support: list[int], allowed: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the RSS of the support, and with each further column added (infinite where it may not be)."""
-        columns, rest = self._residual(support)
-        rss = float(rest @ rest)
-        norms = np.einsum("ij,ij->j", columns, columns)
-        usable = allowed & (norms > 1e-12)
+        key = tuple(sorted(support))
+        if key not in self._known:
+            # Paths through different parts of a library come by the same supports again and again.
+            columns, rest = self._residual(support)
+            norms = np.einsum("ij,ij->j", columns, columns)
+            self._known[key] = float(rest @ rest), norms, (rest @ columns) ** 2 / np.maximum(norms, NOTHING)
+        rss, norms, gains = self._known[key]
+        usable = allowed & (norms > NOTHING)
         usable[support] = False
-        gains = np.where(usable, (rest @ columns) ** 2 / np.where(usable, norms, 1.0), 0.0)
         return rss, np.where(usable, np.maximum(rss - gains, 0.0), np.inf)
 
     def moves(self, support: list[int], allowed: np.ndarray) -> list[tuple[float, tuple[int, ...]]]:
         """Return the criterion and support of every addition, removal and exchange of one term, best first."""
         found: list[tuple[float, tuple[int, ...]]] = []
-        bases = [support, *([k for k in support if k != gone] for gone in support)]
-        for base in bases:
-            rss, with_one = self.additions(base, allowed)
+        for rss, values, base in self._steps(support, allowed):
             if base is not support:
                 found.append((self.value(rss, base), tuple(sorted(base))))
-            for j in np.flatnonzero(np.isfinite(with_one)).tolist():
-                if base is support or j not in support:
-                    found.append((self.value(with_one[j], [*base, j]), tuple(sorted([*base, j]))))
+            for j in np.flatnonzero(np.isfinite(values)).tolist():
+                found.append((float(values[j]), tuple(sorted([*base, j]))))
         return sorted(found)
+
+    def _steps(self, support: list[int], allowed: np.ndarray) -> Iterator[tuple[float, np.ndarray, list[int]]]:
+        """Yield, for the support and it without each of its terms, the RSS and the criterion with each other column."""
+        for base in (support, *([k for k in support if k != gone] for gone in support)):
+            rss, with_one = self.additions(base, allowed)
+            if base is not support:
+                with_one[support] = np.inf
+            least = np.maximum(with_one, 1e-300)
+            values = np.where(least > self.n, self.n * np.log(least / self.n) + self.n, least)
+            yield rss, values + self.penalties + self.penalties[base].sum(), base
+
+    def nearest(self, support: Iterable[int], gone: int, among: np.ndarray) -> tuple[float, int]:
+        """Return the column most like one of a support, apart from the rest of it, and the cosine's square before."""
+        columns, _ = self._residual([j for j in support if j != gone])
+        norms = np.einsum("ij,ij->j", columns, columns)
+        usable = self.allowed & among & (norms > NOTHING)
+        usable[list(support)] = False
+        squares = np.where(usable, (columns[:, gone] @ columns) ** 2 / np.maximum(norms, NOTHING), 0.0)
+        best = int(np.argmax(squares))
+        return float(squares[best] / max(norms[gone], NOTHING)), best
 
     def exchanges(self, support: list[int], allowed: np.ndarray) -> list[tuple[float, tuple[int, ...]]]:
         """Return the criterion and support after the exchange of every pair of terms for the best other one, two."""
@@ -147,10 +170,16 @@ class Factor:
         current = sorted(support)
         best = self.value(self.rss(current), current)
         for _ in range(60):
-            moves = self.moves(current, allowed)
-            if not moves or moves[0][0] >= best - 1e-9:
+            moves = []
+            for rss, values, base in self._steps(current, allowed):
+                k = int(np.argmin(values))
+                moves.append((float(values[k]), [*base, k]))
+                if base is not current:
+                    moves.append((self.value(rss, base), base))
+            value, support = min(moves)
+            if value >= best - 1e-9:
                 break
-            best, current = moves[0][0], list(moves[0][1])
+            best, current = value, sorted(support)
         return tuple(current)
 
     def path(self, most: int, allowed: np.ndarray | None = None) -> list[tuple[int, ...]]:

@@ -15,7 +15,7 @@ from sciml.sindy.field_covariance import Moments
 from sciml.sindy.field_features import transform
 from sciml.sindy.field_library import FieldTerm
 from sciml.sindy.field_request import FieldRequest, field_request
-from sciml.sindy.field_search import Search, search
+from sciml.sindy.field_search import MOST_TERMS, Search, search
 from sciml.sindy.field_spectrum import Modes, denoised, noise_level, signal_modes, whole_window
 from sciml.sindy.field_system import WeakSystem
 
@@ -129,7 +129,7 @@ def discover_field(
     data = request, values, clean, sigma, scales, modes
     fits = [_fit(*data, f, report) for f in range(len(names))]
     for f in range(len(names)):
-        others = _exchanged(request, fits, f)
+        others = [support for support in _exchanged(request, fits, f) if fits[f].search.near(support)]
         if others:
             fits[f] = _fit(*data, f, report, others)
     return field_answer(request, tuple(fits), clean, levels, scales, time.perf_counter() - begin)
@@ -228,7 +228,8 @@ def _sampled(first: Search, aliasing: Aliasing, searched: Callable[[Aliasing], S
     """
     current, resolved = first, True
     for _ in range(RESCALINGS):
-        if current.best.misfit > TOO_SMALL:
+        # More terms than a law has do not get fewer as the errors are made smaller.
+        if current.best.misfit > TOO_SMALL or len(current.best.support) > MOST_TERMS:
             break
         aliasing = aliasing.scaled(max(current.best.misfit / EXPECTED, SMALLEST_FACTOR))
         finer = searched(aliasing)
