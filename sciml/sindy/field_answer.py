@@ -11,19 +11,15 @@ import numpy as np
 from sciml.sindy.discovery import Alternative, Discovery
 from sciml.sindy.exports import equation_text
 from sciml.sindy.field_request import FieldRequest
-from sciml.sindy.field_search import Search, misfit_limit
+from sciml.sindy.field_search import Search
 from sciml.sindy.field_selection import Candidate
+from sciml.sindy.field_trust import cancellation, objections
 
 __all__ = ["FieldFit", "field_answer", "untrusted"]
 
 METHOD = "weak form with errors in variables"
 QUANTILE = 1.959963984540054
-LEAST_WEIGHT = 0.5
 MOST_ALTERNATIVES = 10
-# A rival this little behind speaks against the winner, also with the charge for the noise of products or without it.
-TIE = 1.0
-# More terms than these in one equation are a fit, not a law.
-MOST_TERMS = 12
 
 
 @final
@@ -157,18 +153,6 @@ def _shares(found: Search) -> dict[tuple[int, ...], float]:
     return {support: weight / total for support, weight in weights.items()}
 
 
-def _disputed(found: Search) -> bool:
-    """Whether a rival wins, or nearly, with the whole charge for the noise of products, or with none.
-
-    The charge keeps models out that explain a residual by making it noisy, and where it alone decided the winner was
-    wrong as often as right.
-    """
-    rivals = found.pool[1:]
-    plain = min((candidate.plain for candidate in rivals), default=np.inf)
-    full = min((candidate.full for candidate in rivals), default=np.inf)
-    return plain < found.best.plain + TIE or full < found.best.full + TIE
-
-
 def _alternatives(
     request: FieldRequest,
     fits: tuple[FieldFit, ...],
@@ -196,38 +180,9 @@ def _diagnostics(
     clean: np.ndarray,
 ) -> dict[str, Any]:
     names = request.words.unknowns
-    reasons = []
-    for f, (name, fit, share) in enumerate(zip(names, fits, shares, strict=True)):
-        best = fit.search.best
-        if not fit.search.fits:
-            reasons.append(
-                f"{name}: the library does not explain the data beyond their noise and sampling "
-                f"(misfit {best.misfit:.3g}, noise explains {misfit_limit(fit.search.n):.3g}); "
-                "offer other terms or a finer grid"
-            )
-        elif fit.search.doubtful:
-            reasons.append(
-                f"{name}: noise does not explain what the law leaves in all modes together "
-                f"({fit.search.doubt:.1f} standard deviations too much)"
-            )
-        if not fit.resolved:
-            reasons.append(
-                f"{name}: the grid does not resolve the field, and errors of sampling may hide or make terms"
-            )
-        if len(best.support) > MOST_TERMS:
-            reasons.append(f"{name}: {len(best.support)} terms are a fit, not a law")
-        if not best.support and not request.fixed[f].any():
-            reasons.append(f"{name}: no term stands out of the noise")
-        if _disputed(fit.search):
-            reasons.append(
-                f"{name}: another model explains the data as well or better, and what decides is the noise of "
-                "products, which is not well known; see alternatives"
-            )
-        ahead = min((candidate.criterion for candidate in fit.search.pool[1:]), default=np.inf) - best.criterion
-        if share[best.support] < LEAST_WEIGHT or ahead < TIE:
-            reasons.append(
-                f"{name}: others are nearly as likely (weight of these {share[best.support]:.2f}); see alternatives"
-            )
+    reasons: list[str] = []
+    for f, (fit, share) in enumerate(zip(fits, shares, strict=True)):
+        reasons += objections(request, f, fit.search, fit.resolved, share)
     return {
         "trusted": not reasons,
         "reason": "; ".join(reasons),
@@ -240,6 +195,8 @@ def _diagnostics(
             name: float(np.std(u) / s) if s > 0 else float("inf")
             for name, u, s in zip(names, clean, levels, strict=True)
         },
+        # Terms with the same derivative over their sum, without their means.
+        "cancellation": {name: cancellation(fit.search) for name, fit in zip(names, fits, strict=True)},
         "terms_offered": len(request.library.terms),
         "models": sum(len(share) for share in shares),
     }
