@@ -15,7 +15,7 @@ from sciml.sindy.field_selection import Candidate, Factor, Selection
 from sciml.sindy.field_spectrum import Modes
 from sciml.sindy.field_system import WeakSystem
 
-__all__ = ["MOST_TERMS", "Search", "misfit_limit", "search"]
+__all__ = ["MOST_TERMS", "TIE", "Search", "misfit_limit", "search"]
 
 # Starts come from all modes and from those that stand further out of the noise.
 CUTS = (1.0, 4.0, 16.0, 64.0)
@@ -30,6 +30,8 @@ ROUNDS = 12
 VERIFIED = 6
 # More terms than these in one equation are a fit, not a law.
 MOST_TERMS = 12
+# A rival this little behind speaks against the winner, also with the charge for the noise of products or without it.
+TIE = 1.0
 
 # For the joint covariance, more modes than these are thinned out, at random.
 MOST_JOINT = 600
@@ -76,11 +78,23 @@ class Search:
     alike: tuple[Candidate, ...] = ()
 
     def near(self, support: tuple[int, ...]) -> bool:
-        """Whether a support is near the winner where modes are independent, and not just the winner with more terms."""
-        if set(self.best.support) <= set(support):
+        """Whether a support is near the winner where modes are independent, and not just a clear winner and more."""
+        if set(self.best.support) <= set(support) and not self.disputed:
             return False
         own, other = (self.selection.solve(s).criterion for s in (self.best.support, support))
         return other < own + CLOSE_REMOVALS
+
+    @property
+    def disputed(self) -> bool:
+        """Whether a rival wins, or nearly, with the whole charge for the noise of products, or with none.
+
+        The charge keeps models out that explain a residual by making it noisy, and where it alone decided the winner
+        was wrong as often as right.
+        """
+        rivals = self.pool[1:]
+        plain = min((candidate.plain for candidate in rivals), default=np.inf)
+        full = min((candidate.full for candidate in rivals), default=np.inf)
+        return plain < self.best.plain + TIE or full < self.best.full + TIE
 
     def length(self, support: tuple[int, ...]) -> float:
         """Return the description length of a support."""

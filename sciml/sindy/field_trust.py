@@ -7,14 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from sciml.sindy.field_request import FieldRequest
-from sciml.sindy.field_search import MOST_TERMS, Search, misfit_limit
+from sciml.sindy.field_search import MOST_TERMS, TIE, Search, misfit_limit
 
 __all__ = ["cancellation", "objections", "rival"]
 
 Support = tuple[int, ...]
 LEAST_WEIGHT = 0.5
-# A rival this little behind speaks against the winner, also with the charge for the noise of products or without it.
-TIE = 1.0
 # A law with another term whose column is much alike must leave so much more. Of right laws this is 16 and more (of
 # Kuramoto and Sivashinsky with 200 % noise).
 NEAR = 10.0
@@ -52,7 +50,7 @@ def objections(
         reasons.append(f"{name}: {len(best.support)} terms are a fit, not a law")
     if not best.support and not request.fixed[field].any():
         reasons.append(f"{name}: no term stands out of the noise")
-    if _disputed(found):
+    if found.disputed:
         reasons.append(
             f"{name}: another model explains the data as well or better, and what decides is the noise of "
             "products, which is not well known; see alternatives"
@@ -81,18 +79,6 @@ def objections(
             f"{name}: others are nearly as likely (weight of these {share[best.support]:.2f}); see alternatives"
         )
     return reasons
-
-
-def _disputed(found: Search) -> bool:
-    """Whether a rival wins, or nearly, with the whole charge for the noise of products, or with none.
-
-    The charge keeps models out that explain a residual by making it noisy, and where it alone decided the winner was
-    wrong as often as right.
-    """
-    rivals = found.pool[1:]
-    plain = min((candidate.plain for candidate in rivals), default=np.inf)
-    full = min((candidate.full for candidate in rivals), default=np.inf)
-    return plain < found.best.plain + TIE or full < found.best.full + TIE
 
 
 def rival(found: Search) -> Support | None:
