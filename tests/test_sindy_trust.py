@@ -104,3 +104,15 @@ def test_the_implicit_method_ends_before_a_pole_and_where_there_are_no_rates() -
     assert pole == pytest.approx(np.full((1, 2), 2.0), rel=1e-5)
     decay = stiff_rest(lambda _, s: -20 * s, (0.0, 1.0), np.ones(2), times, 1e-8, 1e-10)
     assert decay == pytest.approx(np.exp(-20 * times)[:, None] * np.ones(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("reference", [300.0, 1e4, -1e6])
+def test_unknowns_far_from_zero_are_found_or_a_reference_value_is_asked_for(reference: float) -> None:
+    t = np.linspace(0, 20, 400)
+    x = np.stack([np.cos(t), -np.sin(t)], axis=1) + 0.007 * np.random.default_rng(0).normal(size=(400, 2))
+    law = sindy.discover(t, x + reference, degree=2)
+    if law.trusted:
+        assert abs(reference) < 1e3
+        assert [set(law.coefficients[name]) for name in "xy"] == [{"1", "y"}, {"1", "x"}]
+    else:
+        assert "measure them from a value nearby" in law.message

@@ -37,8 +37,8 @@ def compete(
 
     Libraries that nobody asked for are tried only where those before them do not explain the data, or only by high
     powers. `before` is a pool on other states: where its winner holds, it is the only start. Where the states are too
-    `coarse` for the first laws, and none of them holds, the answer is these, without a comparison: on coarse states
-    every law is wrong, and comparing wrong laws took a minute and more.
+    `coarse` for the first laws, the answer is these, without a comparison: on coarse states every law is wrong, and
+    comparing wrong laws took minutes.
     """
     best: tuple[Pool, Library] | None = None
     tried: list[tuple[Pool, Library]] = []
@@ -57,7 +57,7 @@ def compete(
             break
         system = system_of(request, samples, library)
         again = before if before is not None and before.system.basis.texts == system.basis.texts else None
-        if before is not None and again is None and _holds(before):
+        if before is not None and again is None and _settled(before):
             continue
         if not request.rivals and not request.discrete and library is not request.libraries[0]:
             system = told_apart(system, samples.smooth)
@@ -65,7 +65,7 @@ def compete(
                 continue
         system = screened(system, samples.smooth)
         pool = Pool(system, samples.smooth, samples.noise, report)
-        if again is not None and _holds(again):
+        if again is not None and _settled(again):
             supports = [again.ranked[0].estimate.support]
         else:
             degrees = system.basis.degrees
@@ -74,7 +74,7 @@ def compete(
             if again is not None and again.ranked:
                 supports.insert(0, again.ranked[0].estimate.support)
         pool.explore(supports)
-        if coarse is not None and library is request.libraries[0] and not _holds(pool) and coarse(pool):
+        if coarse is not None and library is request.libraries[0] and coarse(pool):
             pool.provisional = True
             return pool, library
         pool.compare()
@@ -89,7 +89,7 @@ def compete(
         if other is not None:
             tried.append(other)
             best = other if _better(other[0], best[0]) else best
-    best[0].elsewhere = before.elsewhere if before is not None and _holds(before) else _gaps(best[0], tried)
+    best[0].elsewhere = before.elsewhere if before is not None and _settled(before) else _gaps(best[0], tried)
     return _sharp(request, _polish(best[0], report), best[1], build)
 
 
@@ -124,6 +124,11 @@ def _polynomial(pool: Pool) -> bool:
 
 def _holds(pool: Pool | None) -> bool:
     return pool is not None and bool(pool.ranked) and pool.ranked[0].estimate.error <= HOLDS * 1.001
+
+
+def _settled(pool: Pool | None) -> bool:
+    """Whether the best law holds after a comparison."""
+    return pool is not None and not pool.provisional and _holds(pool)
 
 
 def _better(new: Pool, old: Pool) -> bool:

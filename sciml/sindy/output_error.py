@@ -108,7 +108,12 @@ def observed(
 
 
 def wrong(pool: Pool, law: Discovery) -> bool:
-    """Whether a law does not explain the data: a misfit, or residuals that are alike, or a solution that leaves."""
+    """Whether a law does not explain the data: a misfit, or residuals that are alike, or a solution that leaves.
+
+    Where the unknowns hardly vary, that alone may be why.
+    """
+    if law.diagnostics["steady"]:
+        return False
     limit = max(COHERENT, NOTICED * np.sqrt(float(law.diagnostics["samples"])))
     coherent = max(law.diagnostics["coherence"].values(), default=0.0) > limit
     farthest = law.diagnostics["farthest"]

@@ -37,6 +37,8 @@ MORE_NOISE = 1.5
 COHERENT, NOTICED, AUDIBLE = 5.0, 0.15, 2.0
 # Where nobody chose the library: terms that exceed their sum by more than this. Of 40 chaotic laws the most is 25.
 CANCELLING = 60.0
+# Where the variation is this part of a state's size, errors relative to the size hide it; below STEADY it is rounding.
+OFFSET, STEADY = 0.02, 1e-9
 # Noise that is the least which the first fits tell from none.
 UNRESOLVED = 1.5
 # By how much a term from outside of the library must make the data likelier, in the criterion.
@@ -117,7 +119,19 @@ def diagnose(
     counted = int((samples.spread[samples.rows] == 1).all(axis=1).sum())
     if counted < LEAST_SAMPLES:
         reasons.append(f"only {counted} complete samples")
-    if pool.system.floor == NOISE_FLOOR and request.noise is None and winner.noise.max() <= UNRESOLVED * NOISE_FLOOR:
+    far = [
+        f"{name} ({part:.1g})"
+        for name, part in zip(record.names, _moving(samples, record.slices), strict=True)
+        if STEADY < part < OFFSET
+    ]
+    if reasons and far:
+        reasons.insert(
+            0,
+            f"the unknowns vary by a small part of their size, {', '.join(far)}: measure them from a value nearby, as "
+            "x - 300 for temperatures around 300",
+        )
+    unresolved = pool.system.floor == NOISE_FLOOR and winner.noise.max() <= UNRESOLVED * NOISE_FLOOR
+    if unresolved and request.noise is None and not still and not far:
         # The fits went on with ever less noise, and the law held no longer.
         reasons.append(
             f"the law follows the data to {float(winner.noise.max()):.1g} of their size, and not more closely, though "
@@ -145,6 +159,7 @@ def diagnose(
             name: float(v / s) for name, v, s in zip(record.names, variation, winner.noise, strict=True)
         },
         "coherence": dict(zip(record.names, map(float, coherence), strict=True)),
+        "steady": far,
         # In units of the data's range; None where other reasons made the question idle.
         "farthest": farthest,
         # The best term that the library does not have, its unknown, and by how much the law with it is likelier.
@@ -159,6 +174,13 @@ def diagnose(
         "models": len(pool.ranked),
         "library": repr(library),
     }
+
+
+def _moving(samples: Samples, parts: list[slice]) -> np.ndarray:
+    """Return the variation of each smooth state relative to its size, [d]."""
+    x = samples.smooth[samples.rows]
+    sizes = np.sqrt(np.mean(x**2, axis=0))
+    return np.array([_variation(x[:, i], parts) for i in range(x.shape[1])]) / np.where(sizes > 0, sizes, 1.0)
 
 
 def _cancelling(system: System, winner: Estimate) -> np.ndarray:
