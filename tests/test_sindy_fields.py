@@ -274,3 +274,14 @@ def test_fields_under_noise_as_large_as_themselves(name: str, level: float, expe
         assert set(law.coefficients[unknown]) == set(terms)
         for term, value in terms.items():
             assert law.coefficients[unknown][term] == pytest.approx(value, rel=0.12)
+
+
+def test_the_coordinate_called_t_is_the_time_wherever_it_stands() -> None:
+    x, t = np.linspace(0, 10, 120), np.linspace(0, 2, 80)
+    u = sum(np.exp(-0.5 * (k**2) * t) * np.cos(k * x[:, None] + k) for k in (0.6, 1.2, 1.9))
+    u = u + 0.01 * np.random.default_rng(0).normal(size=u.shape)
+    law = sindy.discover_field({"x": x, "t": t}, {"u": u})
+    exchanged = sindy.discover_field({"t": t, "x": x}, {"u": u.T})
+    assert set(law.coefficients["u"]) == {"u_xx"}
+    assert exchanged.coefficients == law.coefficients
+    assert exchanged.trusted

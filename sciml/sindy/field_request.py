@@ -67,6 +67,15 @@ def field_request(
     """Check the arguments of `discover_field` and put them in order."""
     grids, steps = _grids(coordinates)
     names, values = _fields(fields, coordinates, grids)
+    if "t" in coordinates:
+        # Whoever calls a coordinate t means the time, wherever it stands.
+        place = tuple(coordinates).index("t")
+        coordinates = dict.fromkeys((*(other for other in coordinates if other != "t"), "t"))
+        grids, steps = (
+            (*grids[:place], *grids[place + 1 :], grids[place]),
+            np.append(np.delete(steps, place), steps[place]),
+        )
+        values = np.moveaxis(values, 1 + place, -1)
     refuse_words((*coordinates, *names), "the names of coordinates and fields")
     try:
         words = Vocabulary(tuple(coordinates), names, time=tuple(coordinates)[-1])

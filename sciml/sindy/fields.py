@@ -63,7 +63,7 @@ def discover_field(
     Parameters
     ----------
     coordinates : mapping of name to array
-        evenly spaced grids, time last: {"x": x, "t": t} or {"x": x, "y": y, "t": t}.
+        evenly spaced grids: {"x": x, "t": t} or {"x": x, "y": y, "t": t}; time is the one called t, else the last.
     fields : mapping of name to array
         one axis for each coordinate in that order, in any units; a complex field h becomes the real ones hr and hi.
     library : term texts, such as ["u", "u*u_x", "u_xx", "d(u**2, x, 2)"]; by default all derivatives of monomials
