@@ -54,7 +54,7 @@ def discover(
     ----------
     t : array [N] of increasing times, a list of such arrays, or the time step
     x : array [N, d] (or [N] for one unknown), or a list of trajectories, in any units; NaN marks missing samples
-    names : of the unknowns ("x,y" or a sequence); by default x, y, z, or x1, x2, ... from four on
+    names : of the unknowns ("x,y" or a sequence); by default a data frame's, or x, y, z, or x1, x2, ... from four on
     library : a `Library`, several in a list (the evidence decides between them), a mapping from unknowns to libraries,
         texts in the notation, or a pysindy library; by default polynomials, and where these do not explain the data,
         polynomials with sines, fractions, exponentials, logarithms and roots (of positive states), magnitudes and

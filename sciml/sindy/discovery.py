@@ -61,8 +61,9 @@ class Discovery:
     states : denoised data, one array [N, d] for each trajectory (fields: [len(x), len(t)] for each unknown).
     times : the sampling times, one array for each trajectory (fields: the coordinates' grids).
     diagnostics : "trusted" (bool), "reason" (text, empty if trusted), "misfit" (relative model error),
-        "inner_constants" (relative standard error of b by denominator "b + x", which coefficients count, too), and
-        more.
+        "inner_constants" (relative standard error of b by denominator "b + x", which coefficients count, too),
+        "outside" ("term", "unknown" and by how much the criterion is "ahead" with it, of the best term that was not
+        offered, or None), "assumption" ("independent noise", "inexact data" or "errors of observation"), and more.
     method, wall_time (seconds), seed, history : as of a Solution.
     kind : "flow" (x' = f), "map" (next x = f) or "field" (u_t = f).
     coordinates : ("t",), or those of the field in the order of its arrays.
