@@ -106,13 +106,22 @@ def test_the_implicit_method_ends_before_a_pole_and_where_there_are_no_rates() -
     assert decay == pytest.approx(np.exp(-20 * times)[:, None] * np.ones(2), abs=1e-6)
 
 
-@pytest.mark.parametrize("reference", [300.0, 1e4, -1e6])
-def test_unknowns_far_from_zero_are_found_or_a_reference_value_is_asked_for(reference: float) -> None:
+def _around(reference: float) -> sindy.Discovery:
     t = np.linspace(0, 20, 400)
     x = np.stack([np.cos(t), -np.sin(t)], axis=1) + 0.007 * np.random.default_rng(0).normal(size=(400, 2))
-    law = sindy.discover(t, x + reference, degree=2)
-    if law.trusted:
-        assert abs(reference) < 1e3
-        assert [set(law.coefficients[name]) for name in "xy"] == [{"1", "y"}, {"1", "x"}]
-    else:
-        assert "measure them from a value nearby" in law.message
+    return sindy.discover(t, x + reference, degree=2)
+
+
+@pytest.mark.parametrize("reference", [30.0, 300.0])
+def test_unknowns_some_way_from_zero_are_found_with_their_constants(reference: float) -> None:
+    law = _around(reference)
+    assert law.trusted
+    assert [set(law.coefficients[name]) for name in "xy"] == [{"1", "y"}, {"1", "x"}]
+    assert law.coefficients["y"]["1"] == pytest.approx(reference, rel=0.01)
+
+
+@pytest.mark.parametrize("reference", [1e4, -1e6])
+def test_unknowns_far_from_zero_are_not_trusted_and_a_value_nearby_is_asked_for(reference: float) -> None:
+    law = _around(reference)
+    assert not law.trusted
+    assert "measure them from a value nearby" in law.message

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["tempered"]
 
-# K. Of Lorenz, Lotka-Volterra, a pendulum and an epidemic, solved with a relative tolerance of 1e-3, 5 finds three laws
-# and 20 all four; nothing changes up to 50.
+# K. Of Lorenz, Lotka-Volterra, a pendulum and an epidemic, solved with a relative tolerance of 1e-3, 5 finds two laws
+# among all libraries (three among cubic polynomials and sines), 20 and 50 all four.
 SAMPLES_PER_ONE = 20.0
 # A state that moves by less than this part of its size has no law.
 STILL = 1e-6
